@@ -1,0 +1,3 @@
+//! A payload-free `POST /post/channel/<id>/msg/<message>` becomes a chat message.
+
+pub mod http;
