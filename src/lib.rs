@@ -1,3 +1,6 @@
 //! A payload-free `POST /post/channel/<id>/msg/<message>` becomes a chat message.
 
-pub mod http;
+pub mod backends;
+pub mod clock;
+pub mod domain;
+pub mod env;

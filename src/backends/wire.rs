@@ -1,0 +1,134 @@
+//! All that a backend may do to the world.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderValue, Method, Uri};
+
+use crate::domain::delivery::{Failure, Later};
+
+/// The world as lent to a backend: one HTTP exchange, one printed line, and the time.
+pub trait Wire {
+    /// Sends a request and reads the whole answer, within one deadline. Redirects are not followed.
+    fn call<'a>(&'a self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Answer, WireError>>;
+
+    /// Writes a line to standard output.
+    fn print(&self, line: String) -> LocalBoxFuture<'_, std::io::Result<()>>;
+
+    /// Time since an arbitrary moment; never goes back.
+    fn elapsed(&self) -> Duration;
+}
+
+/// A request to a platform.
+pub struct Call<'a> {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub uri: &'a Uri,
+    /// The whole value of `Authorization`, if any.
+    pub authorization: Option<&'a HeaderValue>,
+    /// The value of `Content-Type`, if there is a body.
+    pub content_type: Option<&'static str>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a platform answered.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// `Retry-After` as a wait: seconds rounded up, or an HTTP-date against the answer's own `Date`;
+    /// at most one hour; `None` if absent or unusable.
+    pub retry_after: Option<Duration>,
+    /// The body, at most 64 KiB of it.
+    pub body: Bytes,
+    /// Whether the body was longer.
+    pub truncated: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The host has no address.
+    #[error("its host name cannot be resolved")]
+    Resolve,
+    /// No connection.
+    #[error("it cannot be reached (connection refused, unreachable or timed out)")]
+    Connect,
+    /// The TLS handshake failed: certificate, name, CA or version.
+    #[error(
+        "its TLS certificate is not accepted (expired, another host's, or signed by an unknown CA; UPSTREAM_CA adds a private CA)"
+    )]
+    Tls,
+    /// The connection broke, or time ran out, after the request was written: it may have been carried out.
+    #[error("it took the request and gave no usable answer in time")]
+    NoAnswer,
+}
+
+impl<'a> Call<'a> {
+    /// A POST of JSON.
+    #[must_use]
+    pub fn post_json(uri: &'a Uri, authorization: Option<&'a HeaderValue>, body: Bytes) -> Self {
+        // Slack warns without the charset; nobody minds it.
+        let content_type = Some("application/json; charset=utf-8");
+        Self {
+            method: Method::POST,
+            uri,
+            authorization,
+            content_type,
+            body,
+        }
+    }
+
+    /// A GET.
+    #[must_use]
+    pub fn get(uri: &'a Uri, authorization: Option<&'a HeaderValue>) -> Self {
+        Self {
+            method: Method::GET,
+            uri,
+            authorization,
+            content_type: None,
+            body: Bytes::new(),
+        }
+    }
+}
+
+impl Answer {
+    /// Whether the status is 200 to 299.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON of a known shape; `None` if it is cut off or something else.
+    #[must_use]
+    pub fn json<'b, T: serde::Deserialize<'b>>(&'b self) -> Option<T> {
+        if self.truncated {
+            return None;
+        }
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The body as text, trimmed; empty if it is not text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default().trim()
+    }
+}
+
+impl WireError {
+    /// The failure of a delivery that ended without an answer.
+    #[must_use]
+    pub fn into_failure(self, platform: &str) -> Failure {
+        match self {
+            Self::NoAnswer => Failure::Unknown {
+                detail: format!("{platform}: {self}; the message may or may not have been posted"),
+            },
+            Self::Resolve | Self::Connect | Self::Tls => {
+                Failure::later(Later::Unreachable, None, format!("{platform}: {self}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! From a channel as written to the destinations it means.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::web_url::WebUrl;
+
+/// A channel as the caller wrote it, decoded: one line, not blank.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Channel(String);
+
+/// Why a text is no channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// Nothing there.
+    #[error("the channel is empty")]
+    Empty,
+    /// A control character, which no platform's id or name holds.
+    #[error("the channel holds a control character")]
+    Control,
+    /// Longer than any platform's id.
+    #[error("the channel has {chars} characters, at most {max} are accepted", max = Channel::MAX_CHARS)]
+    TooLong {
+        /// How many there are.
+        chars: usize,
+    },
+}
+
+/// Where a message goes: a backend, and an address on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Where on it.
+    pub address: Address,
+}
+
+/// An address on a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// What the platform calls a channel: an id or a name.
+    Target(String),
+    /// An incoming webhook of the alias table. The URL is a credential and stays in [`Webhooks`].
+    Webhook(WebhookId),
+}
+
+/// Names a webhook without showing its URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WebhookId {
+    /// The alias it stands under.
+    pub alias: Arc<str>,
+    /// Its place in [`Webhooks`].
+    pub index: usize,
+}
+
+/// The URLs of all incoming webhooks, by [`WebhookId::index`].
+#[derive(Debug, Clone, Default)]
+pub struct Webhooks(Vec<WebUrl>);
+
+/// What the directory must know of a backend.
+#[derive(Clone, Copy)]
+pub struct BackendShape {
+    /// The backend's name.
+    pub name: &'static str,
+    /// Whether a target looks like one of this platform's ids or names.
+    pub recognises: fn(&str) -> bool,
+}
+
+/// A kind of incoming webhook: `slack` in `slack+https://…`.
+#[derive(Clone, Copy)]
+pub struct WebhookShape {
+    /// The platform's name.
+    pub name: &'static str,
+    /// What is wrong with a URL of this kind, if anything.
+    pub fault: fn(&WebUrl) -> Option<&'static str>,
+}
+
+/// What the operator says about channels.
+#[derive(Debug, Clone, Default)]
+pub struct DirectorySettings {
+    /// `CHANNELS`
+    pub channels: String,
+    /// `DEFAULT_BACKEND`
+    pub default_backend: Option<String>,
+    /// `ONLY_ALIASES`
+    pub only_aliases: bool,
+}
+
+/// All aliases and backends: turns a channel into destinations.
+pub struct Directory {
+    aliases: HashMap<String, Arc<[Destination]>>,
+    backends: Vec<BackendShape>,
+    fallback: Fallback,
+    only_aliases: bool,
+}
+
+/// Where a target without prefix goes.
+enum Fallback {
+    Backend(&'static str),
+    ByShape,
+    Nowhere,
+}
+
+/// Why a channel means nothing here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Several backends could be meant.
+    #[error("it could belong to several backends")]
+    Ambiguous {
+        /// Their names.
+        choices: Vec<&'static str>,
+    },
+    /// `ONLY_ALIASES`, or no backend that takes targets.
+    #[error("no such alias")]
+    UnknownAlias,
+}
+
+/// The name of the backend that is always there.
+pub const CONSOLE: &str = "console";
+
+impl Channel {
+    /// The longest channel that is accepted.
+    pub const MAX_CHARS: usize = 512;
+
+    /// Checks a decoded path segment.
+    ///
+    /// # Errors
+    /// [`ChannelError`] says what is wrong with it.
+    pub fn parse(decoded: &str) -> Result<Self, ChannelError> {
+        if decoded.trim().is_empty() {
+            return Err(ChannelError::Empty);
+        }
+        if decoded.chars().any(char::is_control) {
+            return Err(ChannelError::Control);
+        }
+        let chars = decoded.chars().count();
+        if chars > Self::MAX_CHARS {
+            return Err(ChannelError::TooLong { chars });
+        }
+        Ok(Self(decoded.to_owned()))
+    }
+
+    /// The channel as decoded.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Destination {
+    /// What may be shown of the address: a target, or a webhook's alias.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        match &self.address {
+            Address::Target(target) => target,
+            Address::Webhook(id) => &id.alias,
+        }
+    }
+}
+
+impl Webhooks {
+    /// The URL of a webhook.
+    #[must_use]
+    pub fn url(&self, id: &WebhookId) -> Option<&WebUrl> {
+        self.0.get(id.index)
+    }
+
+    /// All URLs.
+    pub fn iter(&self) -> impl Iterator<Item = &WebUrl> {
+        self.0.iter()
+    }
+}
+
+impl Directory {
+    /// Reads the alias table against the configured backends (the console included).
+    ///
+    /// # Errors
+    /// One line for every fault; none shows a URL.
+    pub fn build(
+        settings: &DirectorySettings,
+        backends: Vec<BackendShape>,
+        webhook_kinds: &[WebhookShape],
+    ) -> Result<(Self, Webhooks), Vec<String>> {
+        let mut table = AliasTable {
+            backends: &backends,
+            webhook_kinds,
+            webhooks: Vec::new(),
+            faults: Vec::new(),
+        };
+        let aliases = table.read(&settings.channels);
+        let fallback = table.fallback(settings.default_backend.as_deref());
+        let AliasTable {
+            webhooks, faults, ..
+        } = table;
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let directory = Self {
+            aliases,
+            backends,
+            fallback,
+            only_aliases: settings.only_aliases,
+        };
+        Ok((directory, Webhooks(webhooks)))
+    }
+
+    /// The destinations of a channel, at least one.
+    ///
+    /// # Errors
+    /// [`ResolveError`] when it is ambiguous or not known here.
+    pub fn resolve(&self, channel: &Channel) -> Result<Arc<[Destination]>, ResolveError> {
+        if let Some(destinations) = self.aliases.get(channel.as_str()) {
+            return Ok(Arc::clone(destinations));
+        }
+        if self.only_aliases {
+            return Err(ResolveError::UnknownAlias);
+        }
+        let (backend, target) = match prefixed(&self.backends, channel.as_str()) {
+            Some(found) => found,
+            None => (self.backend_for(channel.as_str())?, channel.as_str()),
+        };
+        Ok(Arc::new([Destination {
+            backend,
+            address: Address::Target(target.to_owned()),
+        }]))
+    }
+
+    /// The aliases and what they mean, in no order.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &[Destination])> {
+        self.aliases
+            .iter()
+            .map(|(alias, to)| (alias.as_str(), &**to))
+    }
+
+    fn backend_for(&self, target: &str) -> Result<&'static str, ResolveError> {
+        match self.fallback {
+            Fallback::Backend(name) => Ok(name),
+            Fallback::Nowhere => Err(ResolveError::UnknownAlias),
+            Fallback::ByShape => {
+                let matching: Vec<_> = self
+                    .backends
+                    .iter()
+                    .filter(|b| (b.recognises)(target))
+                    .map(|b| b.name)
+                    .collect();
+                match matching[..] {
+                    [only] => Ok(only),
+                    [] => Err(ResolveError::Ambiguous {
+                        choices: platforms(&self.backends),
+                    }),
+                    _ => Err(ResolveError::Ambiguous { choices: matching }),
+                }
+            }
+        }
+    }
+}
+
+/// The backend and target of `backend:target`; a prefix that names no backend is part of the target.
+fn prefixed<'a>(backends: &[BackendShape], text: &'a str) -> Option<(&'static str, &'a str)> {
+    let (prefix, target) = text.split_once(':')?;
+    let backend = backends.iter().find(|b| b.name == prefix)?;
+    (!target.is_empty()).then_some((backend.name, target))
+}
+
+fn platforms(backends: &[BackendShape]) -> Vec<&'static str> {
+    backends
+        .iter()
+        .map(|b| b.name)
+        .filter(|name| *name != CONSOLE)
+        .collect()
+}
+
+/// `CHANNELS` while it is read.
+struct AliasTable<'a> {
+    backends: &'a [BackendShape],
+    webhook_kinds: &'a [WebhookShape],
+    webhooks: Vec<WebUrl>,
+    faults: Vec<String>,
+}
+
+impl AliasTable<'_> {
+    fn read(&mut self, text: &str) -> HashMap<String, Arc<[Destination]>> {
+        let mut aliases = HashMap::new();
+        for (index, entry) in text.split_whitespace().enumerate() {
+            let Some((alias, list)) = entry.split_once('=').filter(|(alias, _)| is_alias(alias))
+            else {
+                self.faults.push(format!(
+                    "CHANNELS: entry {} is not alias=destination; an alias has no ':', ',', '@' or '='",
+                    index + 1
+                ));
+                continue;
+            };
+            let destinations = self.destinations(alias, list);
+            if aliases.insert(alias.to_owned(), destinations).is_some() {
+                self.faults
+                    .push(format!("CHANNELS: the alias '{alias}' is defined twice"));
+            }
+        }
+        aliases
+    }
+
+    fn destinations(&mut self, alias: &str, list: &str) -> Arc<[Destination]> {
+        list.split(',')
+            .filter_map(|text| self.destination(alias, text))
+            .collect()
+    }
+
+    fn destination(&mut self, alias: &str, text: &str) -> Option<Destination> {
+        let found = match self
+            .webhook_kinds
+            .iter()
+            .find(|kind| is_webhook(kind, text))
+        {
+            Some(kind) => self.webhook(kind, alias, &text[kind.name.len() + 1..]),
+            None => self.target(text),
+        };
+        found
+            .map_err(|fault| {
+                self.faults
+                    .push(format!("CHANNELS: the alias '{alias}': {fault}"))
+            })
+            .ok()
+    }
+
+    fn webhook(
+        &mut self,
+        kind: &WebhookShape,
+        alias: &str,
+        url: &str,
+    ) -> Result<Destination, String> {
+        let url =
+            WebUrl::parse(url).map_err(|fault| format!("its {} webhook: {fault}", kind.name))?;
+        if let Some(fault) = (kind.fault)(&url) {
+            return Err(format!("its {} webhook: {fault}", kind.name));
+        }
+        self.webhooks.push(url);
+        let id = WebhookId {
+            alias: alias.into(),
+            index: self.webhooks.len() - 1,
+        };
+        Ok(Destination {
+            backend: kind.name,
+            address: Address::Webhook(id),
+        })
+    }
+
+    fn target(&self, text: &str) -> Result<Destination, String> {
+        prefixed(self.backends, text)
+            .map(|(backend, target)| Destination { backend, address: Address::Target(target.to_owned()) })
+            .ok_or_else(|| {
+                let known: Vec<_> = self.backends.iter().map(|b| b.name).collect();
+                format!(
+                    "a destination is backend:target with a configured backend ({}), or a webhook such as slack+https://…",
+                    known.join(", ")
+                )
+            })
+    }
+
+    /// The only backend; else `DEFAULT_BACKEND`; else by shape. The console stands in when nothing at all
+    /// is configured, and never swallows messages beside configured webhooks.
+    fn fallback(&mut self, default: Option<&str>) -> Fallback {
+        let platforms = platforms(self.backends);
+        if let Some(name) = default {
+            let Some(backend) = self.backends.iter().find(|b| b.name == name) else {
+                self.faults.push(format!(
+                    "DEFAULT_BACKEND: '{}' is not a configured backend; configured: {}",
+                    name.chars().take(40).collect::<String>(),
+                    self.backends
+                        .iter()
+                        .map(|b| b.name)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ));
+                return Fallback::Nowhere;
+            };
+            if platforms.len() != 1 {
+                return Fallback::Backend(backend.name);
+            }
+        }
+        match platforms[..] {
+            [] if self.webhooks.is_empty() => Fallback::Backend(CONSOLE),
+            [] => Fallback::Nowhere,
+            [only] => Fallback::Backend(only),
+            _ => Fallback::ByShape,
+        }
+    }
+}
+
+fn is_alias(text: &str) -> bool {
+    !text.is_empty() && !text.contains([':', ',', '@', '/']) && Channel::parse(text).is_ok()
+}
+
+fn is_webhook(kind: &WebhookShape, text: &str) -> bool {
+    text.strip_prefix(kind.name)
+        .and_then(|rest| rest.strip_prefix('+'))
+        .is_some_and(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MATTERMOST: BackendShape = BackendShape {
+        name: "mattermost",
+        recognises: |t| t.len() == 26,
+    };
+    const SLACK: BackendShape = BackendShape {
+        name: "slack",
+        recognises: |t| t.starts_with('C'),
+    };
+    const CONSOLE_SHAPE: BackendShape = BackendShape {
+        name: CONSOLE,
+        recognises: |_| false,
+    };
+    const HOOKS: &[WebhookShape] = &[WebhookShape {
+        name: "slack",
+        fault: |_| None,
+    }];
+
+    fn directory(channels: &str, platforms: &[BackendShape]) -> Result<Directory, Vec<String>> {
+        let settings = DirectorySettings {
+            channels: channels.into(),
+            ..Default::default()
+        };
+        let mut backends = platforms.to_vec();
+        backends.push(CONSOLE_SHAPE);
+        Directory::build(&settings, backends, HOOKS).map(|(directory, _)| directory)
+    }
+
+    fn resolved(directory: &Directory, channel: &str) -> Vec<String> {
+        match directory.resolve(&Channel::parse(channel).unwrap()) {
+            Ok(to) => to
+                .iter()
+                .map(|d| format!("{}:{}", d.backend, d.channel()))
+                .collect(),
+            Err(e) => vec![e.to_string()],
+        }
+    }
+
+    #[test]
+    fn without_backends_the_console_takes_everything() {
+        let d = directory("", &[]).unwrap();
+        assert_eq!(resolved(&d, "demo"), ["console:demo"]);
+        assert_eq!(
+            resolved(&d, "19:abc@thread.tacv2"),
+            ["console:19:abc@thread.tacv2"]
+        );
+    }
+
+    #[test]
+    fn one_backend_takes_what_has_no_prefix() {
+        let d = directory("", &[SLACK]).unwrap();
+        assert_eq!(resolved(&d, "#ops"), ["slack:#ops"]);
+        assert_eq!(resolved(&d, "console:x"), ["console:x"]);
+        assert_eq!(resolved(&d, "mattermost:x"), ["slack:mattermost:x"]);
+    }
+
+    #[test]
+    fn several_backends_are_told_apart_by_shape() {
+        let d = directory("", &[MATTERMOST, SLACK]).unwrap();
+        assert_eq!(resolved(&d, "C0123"), ["slack:C0123"]);
+        assert_eq!(
+            resolved(&d, "4yoxrz5kqigpipsrhfkfp3jdzc"),
+            ["mattermost:4yoxrz5kqigpipsrhfkfp3jdzc"]
+        );
+        let unclear = d.resolve(&Channel::parse("ops").unwrap());
+        assert_eq!(
+            unclear,
+            Err(ResolveError::Ambiguous {
+                choices: vec!["mattermost", "slack"]
+            })
+        );
+    }
+
+    #[test]
+    fn the_default_backend_settles_it() {
+        let settings = DirectorySettings {
+            default_backend: Some("slack".into()),
+            ..Default::default()
+        };
+        let (d, _) =
+            Directory::build(&settings, vec![MATTERMOST, SLACK, CONSOLE_SHAPE], HOOKS).unwrap();
+        assert_eq!(resolved(&d, "ops"), ["slack:ops"]);
+        let settings = DirectorySettings {
+            default_backend: Some("irc".into()),
+            ..Default::default()
+        };
+        assert!(Directory::build(&settings, vec![SLACK, CONSOLE_SHAPE], HOOKS).is_err());
+    }
+
+    #[test]
+    fn aliases_come_first_and_may_have_several_destinations() {
+        let d = directory(
+            "all=slack:C1,slack+https://hooks.slack.com/x C9=console:nine",
+            &[SLACK],
+        )
+        .unwrap();
+        assert_eq!(resolved(&d, "all"), ["slack:C1", "slack:all"]);
+        assert_eq!(resolved(&d, "C9"), ["console:nine"]);
+    }
+
+    #[test]
+    fn only_webhooks_means_only_aliases() {
+        let d = directory("hook=slack+https://hooks.slack.com/x", &[]).unwrap();
+        assert_eq!(resolved(&d, "hook"), ["slack:hook"]);
+        assert_eq!(resolved(&d, "typo"), ["no such alias"]);
+    }
+
+    #[test]
+    fn every_fault_is_reported_and_shows_no_url() {
+        let faults = directory(
+            "a=b a= =slack:C1 x=slack:C1 x=slack:C2 y=slack+https:///secret z=teams:1",
+            &[SLACK],
+        )
+        .err()
+        .unwrap();
+        assert_eq!(faults.len(), 7, "{faults:#?}");
+        assert!(faults.iter().all(|f| !f.contains("secret")));
+    }
+
+    #[test]
+    fn channels_have_no_control_characters() {
+        assert_eq!(Channel::parse(" "), Err(ChannelError::Empty));
+        assert_eq!(Channel::parse("a\nb"), Err(ChannelError::Control));
+        assert_eq!(
+            Channel::parse(&"x".repeat(513)),
+            Err(ChannelError::TooLong { chars: 513 })
+        );
+    }
+}

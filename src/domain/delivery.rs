@@ -1,0 +1,200 @@
+//! What happens to a message on its way: the post to be made, and how an attempt ended.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::message::Message;
+use super::options::{Format, Level};
+use super::web_url::WebUrl;
+
+/// The id of a message, from its acceptance to its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryId(Uuid);
+
+/// Everything a backend needs to write a post.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// The message's id; makes idempotency fields unique.
+    pub id: DeliveryId,
+    /// The text.
+    pub message: Message,
+    /// A heading, one line.
+    pub title: Option<String>,
+    /// Where the heading points.
+    pub link: Option<WebUrl>,
+    /// The colour bar.
+    pub level: Option<Level>,
+    /// The name the post appears under.
+    pub as_name: Option<String>,
+    /// Live or literal formatting.
+    pub format: Format,
+}
+
+/// What a platform says of a post that it took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Posted {
+    /// The platform's id of the channel.
+    pub channel: Option<String>,
+    /// The platform's id of the post.
+    pub message_id: Option<String>,
+    /// Where a person can see it.
+    pub link: Option<String>,
+}
+
+/// How an attempt failed. The `detail` is for the caller: what happened and how to fix it, without the
+/// message, a credential or a webhook URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Not delivered, and worth another attempt.
+    #[error("{detail}")]
+    Later {
+        /// Why.
+        reason: Later,
+        /// What the platform asked for; never try earlier.
+        retry_after: Option<Duration>,
+        /// For the caller.
+        detail: String,
+    },
+    /// Not delivered, and another attempt would fare no better.
+    #[error("{detail}")]
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// The platform's own code.
+        platform_code: Option<PlatformCode>,
+        /// For the caller.
+        detail: String,
+    },
+    /// Sent without a usable answer: it may have been delivered.
+    #[error("{detail}")]
+    Unknown {
+        /// For the caller.
+        detail: String,
+    },
+}
+
+/// Why another attempt is worth it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// No connection, or it broke before the request was written.
+    Unreachable,
+    /// The platform, or our own pace, says not so fast.
+    Throttled,
+    /// The platform answered that it cannot now.
+    Unavailable,
+}
+
+/// Why another attempt is not worth it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bot's credentials are refused; the whole backend is affected.
+    Credentials,
+    /// The platform does not know the channel, or hides it from the bot.
+    UnknownChannel,
+    /// The bot may not post there.
+    NotAllowed,
+    /// The channel is archived or deleted.
+    Archived,
+    /// More text than the platform takes.
+    TooLong,
+    /// Anything else that the platform refuses for good.
+    Rejected,
+    /// The configured URL answers, but is not the platform's API (a redirect, an HTML page).
+    Misconfigured,
+}
+
+/// A platform's own error code, made safe to show: at most 80 letters, digits, `._-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformCode(String);
+
+impl DeliveryId {
+    /// A new id; ids sort by the time they were made.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl std::fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl serde::Serialize for DeliveryId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+impl PlatformCode {
+    const MAX_CHARS: usize = 80;
+
+    /// Keeps what is safe of a foreign code; `None` when nothing is left.
+    #[must_use]
+    pub fn new(raw: &str) -> Option<Self> {
+        let safe: String = raw
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+            .take(Self::MAX_CHARS)
+            .collect();
+        (!safe.is_empty()).then_some(Self(safe))
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Failure {
+    /// A refusal with the platform's code.
+    #[must_use]
+    pub fn refused(reason: Refusal, platform_code: &str, detail: impl Into<String>) -> Self {
+        Self::Refused {
+            reason,
+            platform_code: PlatformCode::new(platform_code),
+            detail: detail.into(),
+        }
+    }
+
+    /// A passing failure.
+    #[must_use]
+    pub fn later(reason: Later, retry_after: Option<Duration>, detail: impl Into<String>) -> Self {
+        Self::Later {
+            reason,
+            retry_after,
+            detail: detail.into(),
+        }
+    }
+
+    /// What the platform asked us to wait, if it did.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Later { retry_after, .. } => *retry_after,
+            Self::Refused { .. } | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_code_cannot_carry_anything_else() {
+        assert_eq!(
+            PlatformCode::new("not_in_channel").unwrap().as_str(),
+            "not_in_channel"
+        );
+        assert_eq!(PlatformCode::new("a\n\"<b>é").unwrap().as_str(), "ab");
+        assert_eq!(PlatformCode::new("<>"), None);
+        assert_eq!(
+            PlatformCode::new(&"x".repeat(500)).unwrap().as_str().len(),
+            80
+        );
+    }
+}
