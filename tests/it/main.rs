@@ -1,1 +1,13 @@
-//! Black-box tests.
+//! Black-box tests: one crate, files named after the contract, real sockets only.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
+)]
+
+mod fixture;
+mod support;
