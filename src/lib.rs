@@ -2,5 +2,7 @@
 
 pub mod backends;
 pub mod clock;
+pub mod dispatch;
 pub mod domain;
 pub mod env;
+pub mod telemetry;

@@ -170,6 +170,54 @@ impl Failure {
         }
     }
 
+    /// One word for logs and metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Later {
+                reason: Later::Unreachable,
+                ..
+            } => "unreachable",
+            Self::Later {
+                reason: Later::Throttled,
+                ..
+            } => "throttled",
+            Self::Later {
+                reason: Later::Unavailable,
+                ..
+            } => "unavailable",
+            Self::Unknown { .. } => "unknown",
+            Self::Refused {
+                reason: Refusal::Credentials,
+                ..
+            } => "credentials",
+            Self::Refused {
+                reason: Refusal::UnknownChannel,
+                ..
+            } => "unknown-channel",
+            Self::Refused {
+                reason: Refusal::NotAllowed,
+                ..
+            } => "not-allowed",
+            Self::Refused {
+                reason: Refusal::Archived,
+                ..
+            } => "archived",
+            Self::Refused {
+                reason: Refusal::TooLong,
+                ..
+            } => "too-long",
+            Self::Refused {
+                reason: Refusal::Rejected,
+                ..
+            } => "rejected",
+            Self::Refused {
+                reason: Refusal::Misconfigured,
+                ..
+            } => "misconfigured",
+        }
+    }
+
     /// What the platform asked us to wait, if it did.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

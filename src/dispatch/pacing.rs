@@ -1,0 +1,186 @@
+//! The outgoing pace: when the next part may go to a destination.
+//!
+//! A lane is a destination's queue ticket machine: each reservation gets the next free moment, so waiting
+//! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::backends::Recipient;
+use crate::domain::channel::Address;
+use crate::domain::quota::Limit;
+
+/// The most lanes that are kept: idle ones are forgotten first, and they lose nothing by it.
+const MAX_LANES: usize = 10_000;
+/// What a new destination is told when all lanes are busy.
+const WHEN_FULL: Duration = Duration::from_secs(1);
+
+/// All destinations that were posted to lately.
+#[derive(Default)]
+pub struct Lanes(Mutex<HashMap<u64, Lane>>);
+
+#[derive(Clone, Copy)]
+struct Lane {
+    /// The theoretical arrival time of GCRA: when the pace is fully recovered.
+    recovered: Instant,
+    paused_until: Instant,
+}
+
+impl Lanes {
+    /// The moment at which the next part may go; it is then taken.
+    ///
+    /// # Errors
+    /// The time to wait when that moment is not before the deadline; nothing is taken then.
+    pub fn reserve(
+        &self,
+        lane: u64,
+        pace: Limit,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Instant, Duration> {
+        let mut lanes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = lanes.get(&lane).copied();
+        if pace.is_none() && known.is_none() {
+            return Ok(now);
+        }
+        let Lane {
+            recovered,
+            paused_until,
+        } = known.unwrap_or(Lane {
+            recovered: now,
+            paused_until: now,
+        });
+        let (interval, burst) =
+            pace.map_or((Duration::ZERO, 1), |q| (q.interval(), q.count().get()));
+        let paced = recovered.checked_sub(interval * (burst - 1)).unwrap_or(now);
+        let turn = now.max(paced).max(paused_until);
+        if turn > now && turn >= deadline {
+            return Err(turn - now);
+        }
+        if !make_room(&mut lanes, lane, now) {
+            return Err(WHEN_FULL);
+        }
+        lanes.insert(
+            lane,
+            Lane {
+                recovered: recovered.max(turn) + interval,
+                paused_until,
+            },
+        );
+        Ok(turn)
+    }
+
+    /// Nothing goes to this lane before `retry_after` has passed.
+    pub fn pause(&self, lane: u64, now: Instant, retry_after: Option<Duration>) {
+        let Some(wait) = retry_after else { return };
+        let mut lanes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if make_room(&mut lanes, lane, now) {
+            let entry = lanes.entry(lane).or_insert(Lane {
+                recovered: now,
+                paused_until: now,
+            });
+            entry.paused_until = entry.paused_until.max(now + wait);
+        }
+    }
+}
+
+/// Whether there is room for this lane, after idle ones are forgotten.
+fn make_room(lanes: &mut HashMap<u64, Lane>, lane: u64, now: Instant) -> bool {
+    if lanes.len() >= MAX_LANES && !lanes.contains_key(&lane) {
+        lanes.retain(|_, l| l.recovered > now || l.paused_until > now);
+    }
+    lanes.len() < MAX_LANES || lanes.contains_key(&lane)
+}
+
+/// The lane of a destination. A hash is enough: should two ever share one, they share a pace.
+pub(super) fn lane(backend: &str, address: &Address, recipient: &Recipient) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    backend.hash(&mut hasher);
+    match address {
+        Address::Target(_) => recipient.channel().hash(&mut hasher),
+        Address::Webhook(id) => (id.index, &id.alias).hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::domain::quota::parse_limit;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn parts_leave_at_the_pace_in_the_order_they_came() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let pace = parse_limit("1/s").unwrap();
+        let far = now + S * 100;
+        let turns: Vec<_> = (0..4)
+            .map(|_| lanes.reserve(1, pace, now, far).unwrap() - now)
+            .collect();
+        assert_eq!(turns, [S * 0, S, S * 2, S * 3]);
+        assert_eq!(lanes.reserve(1, pace, now, now + S * 4), Err(S * 4));
+        assert_eq!(
+            lanes.reserve(1, pace, now + S * 4, now + S * 5),
+            Ok(now + S * 4)
+        );
+        assert_eq!(lanes.reserve(2, pace, now, now), Ok(now));
+    }
+
+    #[test]
+    fn n_is_also_the_burst() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let pace = parse_limit("3/s").unwrap();
+        let turns: Vec<_> = (0..5)
+            .map(|_| lanes.reserve(1, pace, now, now + S * 9).unwrap() - now)
+            .collect();
+        assert_eq!(turns[..3], [S * 0; 3]);
+        assert!(turns[3] > S / 4 && turns[4] > turns[3]);
+    }
+
+    #[test]
+    fn a_pause_wins_over_the_pace_and_without_one_nothing_waits() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        assert_eq!(lanes.reserve(1, None, now, now), Ok(now));
+        lanes.pause(1, now, Some(S * 30));
+        lanes.pause(1, now, Some(S * 5));
+        assert_eq!(lanes.reserve(1, None, now, now + S * 10), Err(S * 30));
+        assert_eq!(lanes.reserve(1, None, now, now + S * 31), Ok(now + S * 30));
+        assert_eq!(
+            lanes.reserve(1, None, now + S * 31, now + S * 31),
+            Ok(now + S * 31)
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded_and_busy_lanes_are_kept() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        for lane in 0..20_000 {
+            lanes.pause(lane, now, Some(S));
+        }
+        assert_eq!(lanes.0.lock().unwrap().len(), MAX_LANES);
+        assert_eq!(
+            lanes.reserve(50_000, parse_limit("1/s").unwrap(), now, now),
+            Err(WHEN_FULL)
+        );
+        assert!(
+            lanes
+                .reserve(
+                    50_000,
+                    parse_limit("1/s").unwrap(),
+                    now + S * 2,
+                    now + S * 3
+                )
+                .is_ok()
+        );
+    }
+}

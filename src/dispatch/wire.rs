@@ -1,0 +1,278 @@
+//! The only outgoing client: one awc client per worker, with every limit in one place.
+//!
+//! No redirects (they carry credentials away), no decompression (a bomb), no environment proxies, one deadline
+//! around connection, request and whole answer, at most 64 KiB of answer.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::{Client, ClientResponse, Connector};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use http::header;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::backends::Wire;
+use crate::backends::wire::{Answer, Call, WireError};
+use crate::clock::Clock;
+
+/// The most of an answer that is read; a platform's answer to a post has some hundred bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The longest wait that a platform may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Below the idle timeout of Mattermost (60 s), so that we close first.
+const IDLE: Duration = Duration::from_secs(30);
+/// Requests at once per worker. A hung platform holds one for `UPSTREAM_TIMEOUT`; others still get through.
+const MAX_AT_ONCE: usize = 2048;
+const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
+
+/// What a worker needs to make its client.
+#[derive(Clone)]
+pub struct ClientSettings {
+    /// The deadline of one call.
+    pub timeout: Duration,
+    /// TLS: which authorities are trusted.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// Why an extra CA bundle is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file cannot be read, or is not PEM.
+    #[error("cannot read PEM certificates from the file: {0}")]
+    Unreadable(rustls::pki_types::pem::Error),
+    /// The file holds no certificate.
+    #[error("the file holds no certificate (-----BEGIN CERTIFICATE-----)")]
+    Empty,
+    /// A certificate that TLS cannot use.
+    #[error("a certificate in the file is not usable: {0}")]
+    Unusable(rustls::Error),
+}
+
+/// The public authorities, and those of `UPSTREAM_CA`. Verification cannot be turned off.
+///
+/// # Errors
+/// [`TrustError`] when the bundle is no PEM file with certificates.
+pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    if let Some(path) = extra_ca {
+        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect)
+            .map_err(TrustError::Unreadable)?;
+        if certificates.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        for certificate in certificates {
+            roots.add(certificate).map_err(TrustError::Unusable)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TrustError::Unusable)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// A worker's client.
+pub struct HttpWire {
+    client: Client,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+}
+
+impl HttpWire {
+    /// Makes the client of the worker thread that calls this.
+    #[must_use]
+    pub fn new(settings: &ClientSettings, clock: Arc<dyn Clock>, started: Instant) -> Self {
+        let connector = Connector::new()
+            .rustls_0_23(Arc::clone(&settings.tls))
+            .timeout(settings.timeout.min(Duration::from_secs(5)))
+            .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
+            .conn_keep_alive(IDLE)
+            .conn_lifetime(Duration::from_secs(600))
+            .limit(MAX_AT_ONCE);
+        let client = Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .disable_timeout()
+            .no_default_headers()
+            .finish();
+        Self {
+            client,
+            timeout: settings.timeout,
+            clock,
+            started,
+        }
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, WireError> {
+        let mut request = self
+            .client
+            .request(call.method, call.uri)
+            .insert_header((header::USER_AGENT, USER_AGENT))
+            .insert_header((header::ACCEPT, "application/json"));
+        if let Some(authorization) = call.authorization {
+            request = request.insert_header((header::AUTHORIZATION, authorization.clone()));
+        }
+        if let Some(content_type) = call.content_type {
+            request = request.insert_header((header::CONTENT_TYPE, content_type));
+        }
+        let mut response = request
+            .send_body(call.body)
+            .await
+            .map_err(|e| without_answer(&e))?;
+        let (body, truncated) = self.read(&mut response).await?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            retry_after: self.retry_after(&response),
+            body,
+            truncated,
+        })
+    }
+
+    /// Reads up to the cap. A body that breaks off after the head is no usable answer to a success, and is
+    /// classed by its status otherwise.
+    async fn read<S>(&self, response: &mut ClientResponse<S>) -> Result<(Bytes, bool), WireError>
+    where
+        S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let mut body: Option<Bytes> = None;
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = response.next().await {
+            let Ok(chunk) = chunk else {
+                return Ok((Bytes::new(), true));
+            };
+            match body.take() {
+                None if whole.is_empty() => body = Some(chunk),
+                first => {
+                    whole.extend_from_slice(first.as_deref().unwrap_or_default());
+                    whole.extend_from_slice(&chunk);
+                }
+            }
+            if whole.len() + body.as_ref().map_or(0, Bytes::len) > MAX_ANSWER_BYTES {
+                return Ok((Bytes::new(), true));
+            }
+        }
+        Ok((body.unwrap_or_else(|| whole.freeze()), false))
+    }
+
+    fn retry_after<S>(&self, response: &ClientResponse<S>) -> Option<Duration> {
+        let text = |name| response.headers().get(name)?.to_str().ok();
+        retry_after(
+            text(header::RETRY_AFTER)?,
+            text(header::DATE),
+            self.clock.unix(),
+        )
+    }
+}
+
+impl Wire for HttpWire {
+    fn call<'a>(&'a self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Answer, WireError>> {
+        Box::pin(async move {
+            tokio::time::timeout(self.timeout, self.exchange(call))
+                .await
+                .unwrap_or(Err(WireError::NoAnswer))
+        })
+    }
+
+    fn print(&self, line: String) -> LocalBoxFuture<'_, std::io::Result<()>> {
+        // A blocked terminal must not stop a worker.
+        Box::pin(async move {
+            let printed = tokio::task::spawn_blocking(move || {
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "{line}").and_then(|()| out.flush())
+            });
+            printed
+                .await
+                .unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()))
+        })
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.now().saturating_duration_since(self.started)
+    }
+}
+
+/// What a client error says about the request: surely not carried out, or unknown.
+fn without_answer(error: &SendRequestError) -> WireError {
+    match error {
+        SendRequestError::Connect(connect) => match connect {
+            ConnectError::Resolver(_) | ConnectError::NoRecords => WireError::Resolve,
+            // awc says so when the peer closes instead of answering.
+            ConnectError::Disconnected => WireError::NoAnswer,
+            ConnectError::Io(io) if is_tls(io) => WireError::Tls,
+            _ => WireError::Connect,
+        },
+        SendRequestError::Url(_) | SendRequestError::Http(_) => WireError::Connect,
+        _ => WireError::NoAnswer,
+    }
+}
+
+/// rustls reports its errors inside an `io::Error` of this kind.
+fn is_tls(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// Reads `Retry-After`: whole or decimal seconds rounded up, or an HTTP-date against the answer's own `Date`
+/// (the two clocks may differ). What is unusable is as good as absent.
+fn retry_after(value: &str, date: Option<&str>, unix: Duration) -> Option<Duration> {
+    let wait = match value.trim().parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+            Duration::from_secs_f64(seconds.ceil().min(MAX_RETRY_AFTER.as_secs_f64()))
+        }
+        Ok(_) => return None,
+        Err(_) => {
+            let at = httpdate::parse_http_date(value.trim()).ok()?;
+            let now = date
+                .and_then(|d| httpdate::parse_http_date(d).ok())
+                .unwrap_or(std::time::UNIX_EPOCH + unix);
+            at.duration_since(now).unwrap_or(Duration::from_secs(1))
+        }
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F-11 and F-12.
+    #[test]
+    fn retry_after_in_every_form() {
+        let unix = Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let secs = |value, date| retry_after(value, date, unix).map(|d| d.as_secs());
+        for (value, want) in [
+            ("30", Some(30)),
+            ("0", Some(0)),
+            ("1.2", Some(2)),
+            ("-5", None),
+            ("99999999999", Some(3600)),
+            ("soon", None),
+            ("", None),
+            ("NaN", None),
+            ("inf", None),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(1)),
+            ("Sun, 06 Nov 2033 08:00:00 GMT", Some(3600)),
+        ] {
+            assert_eq!(secs(value, None), want, "{value}");
+        }
+        let skewed = Some("Sun, 06 Nov 1994 08:50:30 GMT");
+        assert_eq!(secs("Sun, 06 Nov 1994 08:50:37 GMT", skewed), Some(7));
+    }
+}

@@ -1,0 +1,354 @@
+//! How many posts are let in: per caller, per channel, and in all; and how many bad credentials an address
+//! may try. governor decides (GCRA); the memory is ours and bounded.
+
+mod cells;
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use envconfig::Envconfig;
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{NotUntil, Quota as Gcra, RateLimiter};
+
+use crate::clock::Clock;
+use crate::domain::quota::{Limit, Quota, parse_limit};
+use crate::env::{Reader, Var};
+use cells::Cells;
+
+/// The limits as configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// `RATE_LIMIT_CALLER`
+    pub caller: Limit,
+    /// `RATE_LIMIT_CHANNEL`
+    pub channel: Limit,
+    /// `RATE_LIMIT_GLOBAL`
+    pub global: Limit,
+}
+
+/// The variables of this module.
+pub const VARS: &[Var] = &[
+    Var { name: "RATE_LIMIT_CALLER", default: "120/m", secret: false, doc: "posts per caller (a token's name, else a client address; IPv6 by /64): `N/s`, `N/m`, `N/h` (N is also the burst) or `off`" },
+    Var { name: "RATE_LIMIT_CHANNEL", default: "60/m", secret: false, doc: "posts per destination, from all callers" },
+    Var { name: "RATE_LIMIT_GLOBAL", default: "100/s", secret: false, doc: "posts in all" },
+];
+
+#[derive(Envconfig, Default)]
+struct Vars {
+    #[envconfig(from = "RATE_LIMIT_CALLER")]
+    caller: Option<String>,
+    #[envconfig(from = "RATE_LIMIT_CHANNEL")]
+    channel: Option<String>,
+    #[envconfig(from = "RATE_LIMIT_GLOBAL")]
+    global: Option<String>,
+}
+
+/// Bad credentials that one address may try, and how fast they are forgotten.
+const BAD_CREDENTIALS: &str = "10/m";
+
+/// Which limit it is, as `RateLimit-Policy` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Per caller.
+    Caller,
+    /// Per destination.
+    Channel,
+    /// All posts.
+    Global,
+    /// Bad credentials per address; it has no place in the headers.
+    Credentials,
+}
+
+/// What a limit said.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    policy: Policy,
+    remaining: u32,
+    /// Seconds until the quota is whole again.
+    reset_s: u64,
+}
+
+/// A limit said no.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// Which one.
+    pub policy: Policy,
+    /// Waiting exactly this long succeeds, unless somebody else comes first.
+    pub retry_after: Duration,
+}
+
+/// All limits.
+pub struct Limits {
+    caller: Option<Limiter<u64, Cells>>,
+    channel: Option<Limiter<u64, Cells>>,
+    global: Option<Limiter<NotKeyed, InMemoryState>>,
+    credentials: Option<Limiter<u64, Cells>>,
+    hasher: RandomState,
+    policy_header: String,
+}
+
+struct Limiter<K, S: StateStore<Key = K>> {
+    policy: Policy,
+    quota: Quota,
+    limiter: RateLimiter<K, S, LimiterClock, StateInformationMiddleware>,
+}
+
+/// Our clock in governor's terms.
+#[derive(Clone)]
+struct LimiterClock {
+    clock: Arc<dyn Clock>,
+    start: Instant,
+}
+
+impl governor::clock::Clock for LimiterClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.clock.now().saturating_duration_since(self.start)
+    }
+}
+
+impl Settings {
+    /// Reads the variables.
+    #[must_use]
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let vars: Vars = reader.vars();
+        let mut limit = |name: &str, value: Option<String>, default: &str| {
+            reader.value(name, value.as_deref(), parse_limit(default).unwrap_or_default(), parse_limit)
+        };
+        Self {
+            caller: limit("RATE_LIMIT_CALLER", vars.caller, "120/m"),
+            channel: limit("RATE_LIMIT_CHANNEL", vars.channel, "60/m"),
+            global: limit("RATE_LIMIT_GLOBAL", vars.global, "100/s"),
+        }
+    }
+}
+
+impl Policy {
+    /// The name in the headers and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Channel => "channel",
+            Self::Global => "global",
+            Self::Credentials => "credentials",
+        }
+    }
+}
+
+impl Limits {
+    /// Limits that have not been used yet.
+    #[must_use]
+    pub fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
+        let clock = LimiterClock { clock: Arc::clone(clock), start: clock.now() };
+        let keyed = |policy, limit: Limit| limit.map(|quota| Limiter::keyed(policy, quota, &clock));
+        Self {
+            caller: keyed(Policy::Caller, settings.caller),
+            channel: keyed(Policy::Channel, settings.channel),
+            global: settings.global.map(|quota| Limiter::global(quota, &clock)),
+            credentials: keyed(Policy::Credentials, parse_limit(BAD_CREDENTIALS).unwrap_or_default()),
+            hasher: RandomState::new(),
+            policy_header: policy_header(settings),
+        }
+    }
+
+    /// A key that outsiders cannot predict, so that nobody can aim at another's cell.
+    #[must_use]
+    pub fn key(&self, of: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(of)
+    }
+
+    /// Takes one from a caller's quota.
+    ///
+    /// # Errors
+    /// [`Refused`] with the time to wait.
+    pub fn caller(&self, key: u64) -> Result<Option<Standing>, Refused> {
+        self.caller.as_ref().map(|l| l.take(key)).transpose()
+    }
+
+    /// Takes one from a destination's quota.
+    ///
+    /// # Errors
+    /// [`Refused`] with the time to wait.
+    pub fn channel(&self, key: u64) -> Result<Option<Standing>, Refused> {
+        self.channel.as_ref().map(|l| l.take(key)).transpose()
+    }
+
+    /// Takes one from everybody's quota.
+    ///
+    /// # Errors
+    /// [`Refused`] with the time to wait.
+    pub fn global(&self) -> Result<Option<Standing>, Refused> {
+        self.global.as_ref().map(Limiter::take_global).transpose()
+    }
+
+    /// Notes bad credentials from an address.
+    ///
+    /// # Errors
+    /// [`Refused`] once the address has tried too many.
+    pub fn bad_credentials(&self, key: u64) -> Result<(), Refused> {
+        self.credentials.as_ref().map_or(Ok(()), |l| l.take(key).map(drop))
+    }
+
+    /// The value of `RateLimit-Policy`; empty when all limits are off.
+    #[must_use]
+    pub fn policy_header(&self) -> &str {
+        &self.policy_header
+    }
+}
+
+impl<K, S: StateStore<Key = K>> Limiter<K, S> {
+    fn standing(&self, remaining: u32) -> Standing {
+        let used = self.quota.count().get().saturating_sub(remaining);
+        Standing { policy: self.policy, remaining, reset_s: whole_seconds(self.quota.interval() * used) }
+    }
+
+    fn refused(&self, until: &NotUntil<Duration>) -> Refused {
+        use governor::clock::Clock as _;
+        let wait = until.wait_time_from(self.limiter.clock().now());
+        Refused { policy: self.policy, retry_after: wait }
+    }
+}
+
+impl Limiter<u64, Cells> {
+    fn keyed(policy: Policy, quota: Quota, clock: &LimiterClock) -> Self {
+        let limiter = RateLimiter::new(gcra(quota), Cells::default(), clock.clone()).with_middleware();
+        Self { policy, quota, limiter }
+    }
+
+    fn take(&self, key: u64) -> Result<Standing, Refused> {
+        let state = self.limiter.check_key(&key).map_err(|until| self.refused(&until))?;
+        Ok(self.standing(state.remaining_burst_capacity()))
+    }
+}
+
+impl Limiter<NotKeyed, InMemoryState> {
+    fn global(quota: Quota, clock: &LimiterClock) -> Self {
+        let limiter = RateLimiter::direct_with_clock(gcra(quota), clock.clone()).with_middleware();
+        Self { policy: Policy::Global, quota, limiter }
+    }
+
+    fn take_global(&self) -> Result<Standing, Refused> {
+        let state = self.limiter.check().map_err(|until| self.refused(&until))?;
+        Ok(self.standing(state.remaining_burst_capacity()))
+    }
+}
+
+impl Refused {
+    /// `Retry-After`: whole seconds, at least 1, rounded up.
+    #[must_use]
+    pub fn retry_after_s(&self) -> u64 {
+        whole_seconds(self.retry_after).max(1)
+    }
+}
+
+/// Writes `RateLimit` in the form of draft-ietf-httpapi-ratelimit-headers-10: `"caller";r=119;t=1`.
+pub(super) fn rate_limit_header(standings: &[Option<Standing>], refused: Option<&Refused>) -> String {
+    let mut text = String::with_capacity(64);
+    let mut item = |policy: Policy, remaining, reset_s| {
+        let comma = if text.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{comma}\"{}\";r={remaining};t={reset_s}", policy.name());
+    };
+    for standing in standings.iter().flatten() {
+        item(standing.policy, standing.remaining, standing.reset_s);
+    }
+    if let Some(refused) = refused.filter(|r| r.policy != Policy::Credentials) {
+        item(refused.policy, 0, refused.retry_after_s());
+    }
+    text
+}
+
+fn policy_header(settings: Settings) -> String {
+    [(Policy::Caller, settings.caller), (Policy::Channel, settings.channel), (Policy::Global, settings.global)]
+        .into_iter()
+        .filter_map(|(policy, limit)| {
+            let quota = limit?;
+            Some(format!("\"{}\";q={};w={}", policy.name(), quota.count(), quota.period().as_secs()))
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// governor's form of a quota. Its interval is never zero: a quota has at most a million a second.
+fn gcra(quota: Quota) -> Gcra {
+    Gcra::with_period(quota.interval())
+        .unwrap_or_else(|| Gcra::per_second(NonZeroU32::MIN))
+        .allow_burst(quota.count())
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn limits(caller: &str) -> (Limits, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::default());
+        let settings = Settings { caller: parse_limit(caller).unwrap(), channel: None, global: parse_limit("5/s").unwrap() };
+        let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+        (Limits::new(settings, &shared), clock)
+    }
+
+    #[test]
+    fn n_is_the_burst_and_then_the_pace() {
+        let (limits, clock) = limits("3/m");
+        let taken: Vec<_> = (0..3).map(|_| limits.caller(1).unwrap().unwrap().remaining).collect();
+        assert_eq!(taken, [2, 1, 0]);
+        let refused = limits.caller(1).unwrap_err();
+        assert_eq!((refused.policy, refused.retry_after_s()), (Policy::Caller, 20));
+        assert!(limits.caller(2).is_ok());
+        clock.advance(Duration::from_secs(20));
+        assert!(limits.caller(1).is_ok() && limits.caller(1).is_err());
+    }
+
+    /// C6: waiting exactly `Retry-After` always succeeds.
+    #[test]
+    fn waiting_as_told_succeeds() {
+        for limit in ["1/s", "3/s", "7/m", "120/m", "11/h"] {
+            let (limits, clock) = limits(limit);
+            for step in 0..200u64 {
+                clock.advance(Duration::from_millis(step * 37 % 1000));
+                if let Err(refused) = limits.caller(9) {
+                    clock.advance(Duration::from_secs(refused.retry_after_s()));
+                    assert!(limits.caller(9).is_ok(), "{limit} at {step}");
+                }
+            }
+        }
+    }
+
+    /// C2: ten million addresses need no more memory than ten, and limits become stricter, not looser.
+    #[test]
+    fn a_flood_of_addresses_is_bounded() {
+        let (limits, _) = limits("1/h");
+        let admitted = (0..10_000_000u64).filter(|n| limits.caller(limits.key(n)).is_ok()).count();
+        assert!(admitted <= 4096 * 8, "{admitted}");
+        assert_eq!(std::mem::size_of::<cells::Cells>(), 16);
+    }
+
+    #[test]
+    fn headers_in_the_structured_form() {
+        let (limits, _) = limits("3/m");
+        assert_eq!(limits.policy_header(), "\"caller\";q=3;w=60, \"global\";q=5;w=1");
+        let standings = [limits.caller(1).unwrap(), limits.channel(1).unwrap(), limits.global().unwrap()];
+        assert_eq!(rate_limit_header(&standings, None), "\"caller\";r=2;t=20, \"global\";r=4;t=1");
+        let refused = Refused { policy: Policy::Caller, retry_after: Duration::from_millis(1500) };
+        assert_eq!(rate_limit_header(&[], Some(&refused)), "\"caller\";r=0;t=2");
+    }
+
+    #[test]
+    fn bad_credentials_run_out_per_address() {
+        let (limits, _) = limits("off");
+        let tried = (0..100).take_while(|_| limits.bad_credentials(7).is_ok()).count();
+        assert_eq!(tried, 10);
+        assert!(limits.bad_credentials(8).is_ok());
+    }
+}

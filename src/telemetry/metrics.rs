@@ -1,0 +1,148 @@
+//! Counters in Prometheus text. Labels are ours or the operator's; none is the caller's to invent.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::domain::delivery::Failure;
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    posts: IntCounterVec,
+    deliveries: IntCounterVec,
+    delivery_seconds: HistogramVec,
+    limited: IntCounterVec,
+    unauthorized: IntCounter,
+    log_lines_dropped: IntGauge,
+    connections: IntGauge,
+    start_time: IntGauge,
+}
+
+/// Upper bounds in seconds: a fast answer takes milliseconds, a link preview several seconds.
+const SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+impl Metrics {
+    /// All counters at zero.
+    ///
+    /// # Errors
+    /// When a name is not a valid metric name, which a test would find.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("message_webhook_proxy".into()), None)?;
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(counters.clone()))?;
+                Ok(counters)
+            };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let delivery_seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "delivery_seconds",
+                "time to deliver one message to one destination, waits included",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["backend"],
+        )?;
+        registry.register(Box::new(delivery_seconds.clone()))?;
+        let unauthorized = IntCounter::new(
+            "unauthorized_total",
+            "requests with missing or bad credentials",
+        )?;
+        registry.register(Box::new(unauthorized.clone()))?;
+        Ok(Self {
+            requests: counters(
+                "requests_total",
+                "requests by route and status",
+                &["route", "status"],
+            )?,
+            posts: counters(
+                "posts_total",
+                "posts by caller: a token's name, 'signed' or 'anonymous'",
+                &["caller"],
+            )?,
+            deliveries: counters(
+                "deliveries_total",
+                "deliveries by backend and result",
+                &["backend", "result"],
+            )?,
+            limited: counters("rate_limited_total", "refused posts by limit", &["policy"])?,
+            log_lines_dropped: gauge(
+                "log_lines_dropped",
+                "log lines dropped because the log's reader stood still",
+            )?,
+            connections: gauge("connections", "open connections")?,
+            start_time: gauge("start_time_seconds", "start of the process, Unix seconds")?,
+            delivery_seconds,
+            unauthorized,
+            registry,
+        })
+    }
+
+    /// A request was answered.
+    pub fn request(&self, route: &str, status: &str) {
+        self.requests.with_label_values(&[route, status]).inc();
+    }
+
+    /// A caller was let in.
+    pub fn post(&self, caller: &str) {
+        self.posts.with_label_values(&[caller]).inc();
+    }
+
+    /// A delivery ended.
+    pub fn delivery(&self, backend: &str, failure: Option<&Failure>, took: Duration) {
+        let result = failure.map_or("delivered", Failure::word);
+        self.deliveries.with_label_values(&[backend, result]).inc();
+        self.delivery_seconds
+            .with_label_values(&[backend])
+            .observe(took.as_secs_f64());
+    }
+
+    /// A limit refused a post.
+    pub fn limited(&self, policy: &str) {
+        self.limited.with_label_values(&[policy]).inc();
+    }
+
+    /// Credentials were missing or bad.
+    pub fn unauthorized(&self) {
+        self.unauthorized.inc();
+    }
+
+    /// The process started at this time.
+    pub fn started(&self, unix: Duration) {
+        self.start_time
+            .set(i64::try_from(unix.as_secs()).unwrap_or_default());
+    }
+
+    /// The gauge of open connections.
+    #[must_use]
+    pub fn connections(&self) -> &IntGauge {
+        &self.connections
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn render(&self, log_lines_dropped: u64) -> Vec<u8> {
+        self.log_lines_dropped
+            .set(i64::try_from(log_lines_dropped).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        // Writing to memory fails only for a family without samples, which `gather` leaves out.
+        if TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .is_err()
+        {
+            text.clear();
+        }
+        text
+    }
+}

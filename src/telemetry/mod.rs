@@ -1,0 +1,9 @@
+//! What an operator sees: log lines and metrics. Neither ever holds a message, a path, a query or a secret.
+
+mod log;
+mod metrics;
+mod sink;
+
+pub use log::{LogFormat, Settings, init};
+pub use metrics::Metrics;
+pub use sink::{Sink, SinkGuard};
