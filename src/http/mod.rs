@@ -1,1 +1,3 @@
 //! The only layer that knows actix-web.
+
+pub mod guard;
