@@ -9,5 +9,7 @@
     reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
 )]
 
+mod deploy;
+mod diagrams;
 mod fixture;
 mod support;
