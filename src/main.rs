@@ -1,3 +1,9 @@
-//! The edge.
+//! The edge: arguments and environment in, an exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use message_webhook_proxy::{cli, env::Env};
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), Env::of_process()).into()
+}

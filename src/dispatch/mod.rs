@@ -179,6 +179,16 @@ impl Dispatcher {
         })
     }
 
+    /// Whether two different spellings may mean the same channel, because one of them is a name.
+    #[must_use]
+    pub fn may_be_same(&self, one: &Destination, other: &Destination) -> bool {
+        let is_name = |d: &Destination| match (&d.address, self.shared.sender(d)) {
+            (Address::Target(target), Some((_, sender))) => sender.is_name(target),
+            _ => false,
+        };
+        one.backend == other.backend && (is_name(one) || is_name(other))
+    }
+
     /// Delivers the parts in order; stops at the first that fails. Tries again within the deadline what is
     /// worth it.
     pub async fn deliver(&self, ready: &Ready, parts: &[Part], deadline: Instant) -> Outcome {

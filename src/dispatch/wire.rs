@@ -37,8 +37,8 @@ const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSI
 pub struct ClientSettings {
     /// The deadline of one call.
     pub timeout: Duration,
-    /// TLS: which authorities are trusted.
-    pub tls: Arc<ClientConfig>,
+    /// TLS: which authorities are trusted; `None` when that could not be read, and then nothing is sent.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// Why an extra CA bundle is refused.
@@ -95,13 +95,15 @@ impl HttpWire {
     /// Makes the client of the worker thread that calls this.
     #[must_use]
     pub fn new(settings: &ClientSettings, clock: Arc<dyn Clock>, started: Instant) -> Self {
-        let connector = Connector::new()
-            .rustls_0_23(Arc::clone(&settings.tls))
-            .timeout(settings.timeout.min(Duration::from_secs(5)))
-            .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
-            .conn_keep_alive(IDLE)
-            .conn_lifetime(Duration::from_secs(600))
-            .limit(MAX_AT_ONCE);
+        let connector = match &settings.tls {
+            Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
+            None => Connector::new(),
+        }
+        .timeout(settings.timeout.min(Duration::from_secs(5)))
+        .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
+        .conn_keep_alive(IDLE)
+        .conn_lifetime(Duration::from_secs(600))
+        .limit(MAX_AT_ONCE);
         let client = Client::builder()
             .connector(connector)
             .disable_redirects()

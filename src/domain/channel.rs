@@ -204,6 +204,17 @@ impl Directory {
         Ok((directory, Webhooks(webhooks)))
     }
 
+    /// A directory that knows nothing: stands in while faults are collected.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            aliases: HashMap::new(),
+            backends: Vec::new(),
+            fallback: Fallback::Nowhere,
+            only_aliases: true,
+        }
+    }
+
     /// The destinations of a channel, at least one.
     ///
     /// # Errors

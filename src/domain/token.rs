@@ -3,11 +3,14 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::channel::{Channel, Destination, Directory};
+
 /// One accepted secret.
 pub struct Token {
     name: String,
     hash: [u8; 32],
     channels: Option<Vec<String>>,
+    scope: Option<Vec<Destination>>,
 }
 
 /// Why an entry of `PROXY_TOKENS` is refused; it never shows the entry.
@@ -75,6 +78,25 @@ impl TokenTable {
         self.0.iter()
     }
 
+    /// Resolves the channels of all tokens.
+    ///
+    /// # Errors
+    /// One line for every token with a channel that nobody knows.
+    pub fn bind(&mut self, directory: &Directory) -> Result<(), Vec<String>> {
+        let bind = |token: &mut Token| {
+            token
+                .bind(directory)
+                .err()
+                .map(|fault| format!("the channels of the token '{}': {fault}", token.name))
+        };
+        let faults: Vec<String> = self.0.iter_mut().filter_map(bind).collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+
     /// The token with this secret. Every entry is compared, so the time tells nothing about which is near.
     #[must_use]
     pub fn find(&self, secret: &[u8]) -> Option<&Token> {
@@ -113,6 +135,7 @@ impl Token {
             name: name.to_owned(),
             hash: Sha256::digest(secret.as_bytes()).into(),
             channels,
+            scope: None,
         })
     }
 
@@ -122,10 +145,28 @@ impl Token {
         &self.name
     }
 
-    /// The channels this token may post to, as written; `None` is all of them.
+    /// The destinations this token may post to; `None` is all of them.
     #[must_use]
-    pub fn channels(&self) -> Option<&[String]> {
-        self.channels.as_deref()
+    pub fn scope(&self) -> Option<&[Destination]> {
+        self.scope.as_deref()
+    }
+
+    /// Turns the channels into destinations, so that a spelling never decides.
+    fn bind(&mut self, directory: &Directory) -> Result<(), String> {
+        let Some(channels) = &self.channels else {
+            return Ok(());
+        };
+        let mut scope = Vec::new();
+        for written in channels {
+            let channel =
+                Channel::parse(written).map_err(|fault| format!("'{written}': {fault}"))?;
+            let destinations = directory
+                .resolve(&channel)
+                .map_err(|fault| format!("'{written}': {fault}"))?;
+            scope.extend_from_slice(&destinations);
+        }
+        self.scope = Some(scope);
+        Ok(())
     }
 }
 
@@ -142,7 +183,10 @@ mod tests {
         assert_eq!(table.find(b"0123456789abcdef").unwrap().name(), "ci");
         assert_eq!(table.find(b"fedcba9876543210").unwrap().name(), "ci");
         let deploy = table.find(b"aaaaaaaaaaaaaaaa=").unwrap();
-        assert_eq!(deploy.channels().unwrap(), ["deploys", "slack:C0123"]);
+        assert_eq!(
+            deploy.channels.as_ref().unwrap()[..],
+            ["deploys", "slack:C0123"]
+        );
         assert!(table.find(b"0123456789abcdeg").is_none());
         assert!(table.find(b"").is_none());
     }

@@ -29,11 +29,36 @@ pub struct Settings {
 
 /// The variables of this module.
 pub const VARS: &[Var] = &[
-    Var { name: "PROXY_TOKENS", default: "", secret: true, doc: "who may post: `ci=<secret> deploy@alias,alias=<secret>`, secrets of at least 16 characters; after `@` the only channels of that token" },
-    Var { name: "SIGNING_KEYS", default: "", secret: true, doc: "keys of signed URLs, at least 32 characters each: the first signs, all verify" },
-    Var { name: "ALLOW_ANONYMOUS", default: "false", secret: false, doc: "`true`: without tokens and keys, anybody who reaches the address may post" },
-    Var { name: "ALLOW_QUERY_TOKEN", default: "false", secret: false, doc: "`true`: a token may also come as `?token=`; everything in between logs it" },
-    Var { name: "TRUSTED_PROXY_HOPS", default: "0", secret: false, doc: "the client address is the n-th from the right of `X-Forwarded-For` (Heroku: 1); 0: the connection's" },
+    Var {
+        name: "PROXY_TOKENS",
+        default: "",
+        secret: true,
+        doc: "who may post: `ci=<secret> deploy@alias,alias=<secret>`, secrets of at least 16 characters; after `@` the only channels of that token",
+    },
+    Var {
+        name: "SIGNING_KEYS",
+        default: "",
+        secret: true,
+        doc: "keys of signed URLs, at least 32 characters each: the first signs, all verify",
+    },
+    Var {
+        name: "ALLOW_ANONYMOUS",
+        default: "false",
+        secret: false,
+        doc: "`true`: without tokens and keys, anybody who reaches the address may post",
+    },
+    Var {
+        name: "ALLOW_QUERY_TOKEN",
+        default: "false",
+        secret: false,
+        doc: "`true`: a token may also come as `?token=`; everything in between logs it",
+    },
+    Var {
+        name: "TRUSTED_PROXY_HOPS",
+        default: "0",
+        secret: false,
+        doc: "the client address is the n-th from the right of `X-Forwarded-For` (Heroku: 1); 0: the connection's",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -79,22 +104,50 @@ impl Settings {
     #[must_use]
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let vars: Vars = reader.vars();
-        let tokens = vars.tokens.map_or_else(|| Ok(TokenTable::default()), |text| TokenTable::parse(&text));
-        let keys = vars.keys.map_or_else(|| Ok(SigningKeys::default()), |text| SigningKeys::parse(&text));
+        let tokens = vars.tokens.map_or_else(
+            || Ok(TokenTable::default()),
+            |text| TokenTable::parse(&text),
+        );
+        let keys = vars.keys.map_or_else(
+            || Ok(SigningKeys::default()),
+            |text| SigningKeys::parse(&text),
+        );
         Self {
             tokens: tokens.unwrap_or_else(|faults| {
-                faults.iter().for_each(|fault| reader.fault("PROXY_TOKENS", fault));
+                faults
+                    .iter()
+                    .for_each(|fault| reader.fault("PROXY_TOKENS", fault));
                 TokenTable::default()
             }),
             keys: keys.unwrap_or_else(|faults| {
-                faults.iter().for_each(|fault| reader.fault("SIGNING_KEYS", fault));
+                faults
+                    .iter()
+                    .for_each(|fault| reader.fault("SIGNING_KEYS", fault));
                 SigningKeys::default()
             }),
-            allow_anonymous: reader.value("ALLOW_ANONYMOUS", vars.allow_anonymous.as_deref(), false, parse_bool),
-            allow_query_token: reader.value("ALLOW_QUERY_TOKEN", vars.allow_query_token.as_deref(), false, parse_bool),
-            trusted_hops: reader.value("TRUSTED_PROXY_HOPS", vars.trusted_hops.as_deref(), 0, |text| {
-                text.parse().ok().filter(|n| *n <= 16).ok_or("expected a number from 0 to 16")
-            }),
+            allow_anonymous: reader.value(
+                "ALLOW_ANONYMOUS",
+                vars.allow_anonymous.as_deref(),
+                false,
+                parse_bool,
+            ),
+            allow_query_token: reader.value(
+                "ALLOW_QUERY_TOKEN",
+                vars.allow_query_token.as_deref(),
+                false,
+                parse_bool,
+            ),
+            trusted_hops: reader.value(
+                "TRUSTED_PROXY_HOPS",
+                vars.trusted_hops.as_deref(),
+                0,
+                |text| {
+                    text.parse()
+                        .ok()
+                        .filter(|n| *n <= 16)
+                        .ok_or("expected a number from 0 to 16")
+                },
+            ),
         }
     }
 
@@ -120,15 +173,25 @@ impl Settings {
             return Ok(Caller::Anonymous);
         }
         if let Some(secret) = secret_of(headers)? {
-            return self.tokens.find(&secret).map(Caller::Token).ok_or(Denied::Bad);
+            return self
+                .tokens
+                .find(&secret)
+                .map(Caller::Token)
+                .ok_or(Denied::Bad);
         }
-        let Some(options) = options else { return Err(Denied::Missing) };
+        let Some(options) = options else {
+            return Err(Denied::Missing);
+        };
         if let Some(sig) = &options.sig {
             return self.verify(sig.expose(), signed, now_unix_s);
         }
         match &options.token {
             Some(_) if !self.allow_query_token => Err(Denied::QueryToken),
-            Some(token) => self.tokens.find(token.expose().as_bytes()).map(Caller::Token).ok_or(Denied::Bad),
+            Some(token) => self
+                .tokens
+                .find(token.expose().as_bytes())
+                .map(Caller::Token)
+                .ok_or(Denied::Bad),
             None => Err(Denied::Missing),
         }
     }
@@ -158,7 +221,9 @@ impl Caller<'_> {
 /// The secret of `Authorization: Bearer <secret>` or of the password of `Basic`; `None` without the header.
 fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION);
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     // Two credentials: nobody can say which one the caller meant.
     if values.next().is_some() {
         return Err(Denied::Bad);
@@ -183,19 +248,33 @@ fn split_at_space(value: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The client's address: the connection's, or the n-th from the right of `X-Forwarded-For`. What stands
 /// further left is the caller's to write and is never looked at.
 #[must_use]
-pub fn client_address(peer: Option<SocketAddr>, headers: &HeaderMap, trusted_hops: usize) -> IpAddr {
+pub fn client_address(
+    peer: Option<SocketAddr>,
+    headers: &HeaderMap,
+    trusted_hops: usize,
+) -> IpAddr {
     let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |p| p.ip());
-    let forwarded = (trusted_hops > 0).then(|| forwarded_for(headers, trusted_hops)).flatten();
+    let forwarded = (trusted_hops > 0)
+        .then(|| forwarded_for(headers, trusted_hops))
+        .flatten();
     forwarded.unwrap_or(peer).to_canonical()
 }
 
 fn forwarded_for(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
-    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").map(header::HeaderValue::as_bytes).collect();
-    let entry = lines.iter().rev().flat_map(|line| line.rsplit(|&b| b == b',')).nth(hops - 1)?;
+    let lines: Vec<&[u8]> = headers
+        .get_all("x-forwarded-for")
+        .map(header::HeaderValue::as_bytes)
+        .collect();
+    let entry = lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(|&b| b == b','))
+        .nth(hops - 1)?;
     let text = std::str::from_utf8(entry).ok()?.trim();
-    text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip())).or_else(|| {
-        text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-    })
+    text.parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
 /// What limits count as one address: IPv4 whole, IPv6 by /64, which is what one customer gets.
@@ -216,7 +295,10 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
+            map.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::try_from(*value).unwrap(),
+            );
         }
         map
     }
@@ -265,7 +347,10 @@ mod tests {
 
     #[test]
     fn bearer_and_basic_carry_a_secret() {
-        let secret = |value: &str| secret_of(&headers(&[("authorization", value)])).map(|s| s.map(|s| String::from_utf8(s).unwrap()));
+        let secret = |value: &str| {
+            secret_of(&headers(&[("authorization", value)]))
+                .map(|s| s.map(|s| String::from_utf8(s).unwrap()))
+        };
         assert_eq!(secret("Bearer abc"), Ok(Some("abc".into())));
         assert_eq!(secret("bearer  abc"), Ok(Some("abc".into())));
         assert_eq!(secret("Basic Y2k6czpjcmV0"), Ok(Some("s:cret".into())));
@@ -273,6 +358,12 @@ mod tests {
             assert_eq!(secret(bad), Err(Denied::Bad), "{bad}");
         }
         assert_eq!(secret_of(&headers(&[])), Ok(None));
-        assert_eq!(secret_of(&headers(&[("authorization", "Bearer a"), ("authorization", "Bearer a")])), Err(Denied::Bad));
+        assert_eq!(
+            secret_of(&headers(&[
+                ("authorization", "Bearer a"),
+                ("authorization", "Bearer a")
+            ])),
+            Err(Denied::Bad)
+        );
     }
 }

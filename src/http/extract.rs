@@ -22,14 +22,26 @@ impl Decoded {
     /// Decodes the raw channel, message and query.
     #[must_use]
     pub fn read(channel: &[u8], form: Form<'_>, query: &[u8]) -> Self {
-        let place = if form == Form::Query { MessagePlace::Query } else { MessagePlace::Path };
+        let place = if form == Form::Query {
+            MessagePlace::Query
+        } else {
+            MessagePlace::Path
+        };
         let mut options = PostOptions::parse(query, place);
         let message = match form {
             Form::Path(raw) => decode(raw).map(std::borrow::Cow::into_owned),
             Form::Base64(raw) => decode_base64url(raw),
-            Form::Query => Ok(options.as_mut().ok().and_then(|o| o.message.take()).unwrap_or_default()),
+            Form::Query => Ok(options
+                .as_mut()
+                .ok()
+                .and_then(|o| o.message.take())
+                .unwrap_or_default()),
         };
-        Self { channel: decode(channel).map(std::borrow::Cow::into_owned), message, options }
+        Self {
+            channel: decode(channel).map(std::borrow::Cow::into_owned),
+            message,
+            options,
+        }
     }
 
     /// Checks everything.
@@ -60,9 +72,10 @@ fn encoding(what: &str, error: DecodeError) -> Problem {
 
 fn channel_problem(error: ChannelError) -> Problem {
     match error {
-        ChannelError::Empty => {
-            Problem::new(Code::EmptyChannel, "the channel is empty; the form is /post/channel/{channel}/msg/{message}")
-        }
+        ChannelError::Empty => Problem::new(
+            Code::EmptyChannel,
+            "the channel is empty; the form is /post/channel/{channel}/msg/{message}",
+        ),
         ChannelError::Control => Problem::new(
             Code::BadCharacter,
             "the channel holds a control character; a channel is an alias, an id or a name on one line",
@@ -79,14 +92,19 @@ fn message_problem(error: MessageError) -> Problem {
         ),
         MessageError::Nul { offset } => Problem::new(
             Code::BadCharacter,
-            format!("the message holds a NUL (%00) at byte {offset} of the decoded text; no platform takes it, so leave it out"),
+            format!(
+                "the message holds a NUL (%00) at byte {offset} of the decoded text; no platform takes it, so leave it out"
+            ),
         ),
     }
 }
 
 fn option_problem(error: OptionError) -> Problem {
     match error {
-        OptionError::NotText { name: "message", source } => encoding("the message", source),
+        OptionError::NotText {
+            name: "message",
+            source,
+        } => encoding("the message", source),
         other => Problem::new(Code::BadOption, other.to_string()),
     }
 }

@@ -1,3 +1,305 @@
-//! The only layer that knows actix-web.
+//! The only layer that knows actix-web: listens, routes, and answers.
+//!
+//! The route table is [`route`], on the raw path. Nothing here knows a chat platform.
 
+pub mod caller;
 pub mod guard;
+pub mod limit;
+pub mod problem;
+pub mod receipt;
+pub mod settings;
+
+pub mod extract;
+mod log_budget;
+mod operate;
+mod post;
+mod preview;
+mod replay;
+mod reply;
+pub mod route;
+mod server;
+mod span;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
+
+use crate::clock::Clock;
+use crate::dispatch::Dispatcher;
+use crate::domain::channel::Directory;
+use crate::domain::delivery::DeliveryId;
+use crate::telemetry::{Metrics, Sink};
+use guard::{ConnectionCap, Refusal, refusal_of};
+use limit::{Limits, rate_limit_header};
+use log_budget::LogBudget;
+use problem::{Code, Problem};
+use replay::Replays;
+use reply::{PostHeaders, Reply};
+use route::Route;
+use span::{Facts, PublicId};
+
+pub use server::serve;
+pub use settings::Settings;
+
+/// What all workers share.
+pub struct State {
+    /// How the server listens and what it accepts.
+    pub settings: Settings,
+    /// Who may post.
+    pub callers: caller::Settings,
+    /// How many posts are let in.
+    pub limits: Limits,
+    /// What channels mean.
+    pub directory: Directory,
+    /// `MAX_PARTS`
+    pub max_parts: usize,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The log, for its count of dropped lines.
+    pub log: Option<Sink>,
+    connections: Arc<ConnectionCap>,
+    replays: Replays,
+    log_budget: LogBudget,
+    checked: tokio::sync::Mutex<Option<Instant>>,
+    stopping: AtomicBool,
+}
+
+/// What [`State`] is made of.
+pub struct Parts {
+    /// How the server listens and what it accepts.
+    pub settings: Settings,
+    /// Who may post.
+    pub callers: caller::Settings,
+    /// How many posts are let in.
+    pub limits: limit::Settings,
+    /// What channels mean.
+    pub directory: Directory,
+    /// `MAX_PARTS`
+    pub max_parts: usize,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The log, for its count of dropped lines.
+    pub log: Option<Sink>,
+}
+
+/// One request and what it may use.
+struct Context<'a> {
+    state: &'a State,
+    dispatcher: &'a Dispatcher,
+    request: &'a HttpRequest,
+    address: IpAddr,
+}
+
+impl State {
+    /// A server's state before its first request.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        // Behind a trusted proxy all connections come from a few addresses.
+        let per_peer = (parts.callers.trusted_hops == 0).then_some(MAX_CONNECTIONS_PER_ADDRESS);
+        Self {
+            limits: Limits::new(parts.limits, &parts.clock),
+            settings: parts.settings,
+            callers: parts.callers,
+            directory: parts.directory,
+            max_parts: parts.max_parts,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            log: parts.log,
+            connections: Arc::new(ConnectionCap::new(MAX_CONNECTIONS, per_peer)),
+            replays: Replays::default(),
+            log_budget: LogBudget::default(),
+            checked: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on `/ready` says 503 and posts are refused.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// Open connections in all; more are closed at once.
+const MAX_CONNECTIONS: usize = 4096;
+/// Open connections from one address, unless a trusted proxy stands in front.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 1024;
+
+impl Context<'_> {
+    fn query(&self) -> &[u8] {
+        self.request.uri().query().unwrap_or_default().as_bytes()
+    }
+}
+
+/// Answers every request; a panic anywhere below costs that request alone.
+async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let (Some(state), Some(dispatcher)) = (
+        request.app_data::<web::Data<State>>().cloned(),
+        request.app_data::<web::Data<Dispatcher>>().cloned(),
+    ) else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let address = caller::client_address(
+        request.peer_addr(),
+        request.headers(),
+        state.callers.trusted_hops,
+    );
+    let context = Context {
+        state: &state,
+        dispatcher: &dispatcher,
+        request: &request,
+        address,
+    };
+    let id = request
+        .extensions()
+        .get::<PublicId>()
+        .map(|id| id.0.clone())
+        .unwrap_or_default();
+    let handled = AssertUnwindSafe(handle(&context, payload))
+        .catch_unwind()
+        .await;
+    let (reply, facts, post) = handled.unwrap_or_else(|_| {
+        let detail = "the proxy failed in a way it did not expect; its log names the place";
+        (
+            refuse(Problem::new(Code::Internal, detail)),
+            Facts::default(),
+            None,
+        )
+    });
+    let facts = Facts {
+        code: reply.code(),
+        ..facts
+    };
+    request.extensions_mut().insert(facts);
+    reply.into_response(
+        request.headers(),
+        &id,
+        &state.settings.public_url,
+        post.as_ref(),
+    )
+}
+
+/// The route table: what each route does.
+async fn handle<'a>(
+    context: &Context<'a>,
+    payload: web::Payload,
+) -> (Reply, Facts, Option<PostHeaders<'a>>) {
+    let path = context.request.uri().path();
+    if let Some(refusal) = refusal_of(path) {
+        return (
+            refuse(refused_head(refusal, &context.state.settings)),
+            Facts::default(),
+            None,
+        );
+    }
+    let route = Route::of(path);
+    let get_posts = context.state.settings.get_posts;
+    let method = context.request.method().as_str();
+    let reads = matches!(method, "GET" | "HEAD");
+    let reply = match route {
+        Route::Unknown => refuse(not_found()),
+        _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
+        Route::Post { .. } => return posted(context, route, payload).await,
+        _ if !reads => refuse(read_only(route)),
+        Route::Home => operate::home(context),
+        Route::Health => operate::health(),
+        Route::Ready => operate::ready(context).await,
+        Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
+        Route::Problems => operate::problems(),
+    };
+    (reply, Facts::default(), None)
+}
+
+async fn posted<'a>(
+    context: &Context<'a>,
+    route: Route<'_>,
+    payload: web::Payload,
+) -> (Reply, Facts, Option<PostHeaders<'a>>) {
+    let Route::Post { channel, form } = route else {
+        return (refuse(not_found()), Facts::default(), None);
+    };
+    let mut request = post::Request {
+        context,
+        route,
+        standings: post::Standings::default(),
+        facts: Facts::default(),
+    };
+    let reply = if context.state.is_stopping() {
+        let detail = "the proxy is stopping and takes no more posts; try again in a moment";
+        refuse(
+            Problem::new(Code::ShuttingDown, detail)
+                .retry_after_s(1)
+                .closing(),
+        )
+    } else {
+        match request.answer(channel, form, payload).await {
+            Ok(receipt) => Reply::Receipt(Box::new(receipt)),
+            Err(problem) => refuse(problem),
+        }
+    };
+    let headers = PostHeaders {
+        policy: context.state.limits.policy_header(),
+        limit: rate_limit_header(&request.standings.known, request.standings.refused.as_ref()),
+    };
+    (reply, request.facts, Some(headers))
+}
+
+fn refuse(mut problem: Problem) -> Reply {
+    if problem.id.is_empty() {
+        problem.id = DeliveryId::generate().to_string();
+    }
+    Reply::Problem(Box::new(problem))
+}
+
+fn not_found() -> Problem {
+    Problem::new(
+        Code::NotFound,
+        "there is nothing at this path; a post goes to /post/channel/{channel}/msg/{message}",
+    )
+}
+
+fn read_only(route: Route<'_>) -> Problem {
+    let allow = route.allow(false);
+    Problem {
+        allow: Some(allow),
+        ..Problem::new(
+            Code::MethodNotAllowed,
+            format!("this path is read only; send one of {allow}"),
+        )
+    }
+}
+
+/// What the guard below actix refused.
+fn refused_head(refusal: Refusal, settings: &Settings) -> Problem {
+    match refusal {
+        Refusal::Malformed(reason) => Problem::new(Code::BadRequest, reason),
+        Refusal::TargetTooLong => Problem::new(
+            Code::UriTooLong,
+            format!(
+                "the request target is longer than {} bytes (MAX_URL); shorten the message",
+                settings.max_url_bytes
+            ),
+        ),
+        Refusal::HeadersTooLarge => Problem::new(
+            Code::HeadersTooLarge,
+            "more than 64 header fields, or more than 16384 bytes of them; send fewer",
+        ),
+        Refusal::HeadTimeout => Problem::new(
+            Code::RequestTimeout,
+            "the request head did not arrive within 5 seconds",
+        ),
+    }
+    .closing()
+}

@@ -30,7 +30,7 @@ macro_rules! codes {
         /// What went wrong, as a program reads it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {
-            $(#[doc = $title] $code,)*
+            $(#[doc = concat!("`", $text, "`")] $code,)*
         }
 
         /// The table, in the order of statuses.
@@ -175,7 +175,12 @@ impl Problem {
     /// One plain line.
     #[must_use]
     pub fn to_line(&self) -> String {
-        format!("{} {}: {}\n", self.code.row().status, self.code.text(), self.detail)
+        format!(
+            "{} {}: {}\n",
+            self.code.row().status,
+            self.code.text(),
+            self.detail
+        )
     }
 }
 
@@ -186,8 +191,16 @@ mod tests {
     #[test]
     fn codes_are_unique_and_each_names_its_fix() {
         for (index, row) in CODES.iter().enumerate() {
-            assert!(!CODES[..index].iter().any(|other| other.text == row.text), "{}", row.text);
-            assert!(row.fix.ends_with('.') && !row.title.ends_with('.'), "{}", row.text);
+            assert!(
+                !CODES[..index].iter().any(|other| other.text == row.text),
+                "{}",
+                row.text
+            );
+            assert!(
+                row.fix.ends_with('.') && !row.title.ends_with('.'),
+                "{}",
+                row.text
+            );
             assert_eq!(row.code.status().as_u16(), row.status);
         }
         assert!(CODES.is_sorted_by_key(|row| row.status));
@@ -195,8 +208,12 @@ mod tests {
 
     #[test]
     fn the_document_is_rfc_9457() {
-        let problem = Problem { id: "1".into(), ..Problem::new(Code::NotFound, "nothing here") };
-        let json: serde_json::Value = serde_json::from_slice(&problem.to_json("https://p")).unwrap();
+        let problem = Problem {
+            id: "1".into(),
+            ..Problem::new(Code::NotFound, "nothing here")
+        };
+        let json: serde_json::Value =
+            serde_json::from_slice(&problem.to_json("https://p")).unwrap();
         assert_eq!(
             json,
             serde_json::json!({"type": "https://p/problems#not-found", "title": "There is nothing here", "status": 404,

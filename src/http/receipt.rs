@@ -63,7 +63,11 @@ impl Receipt {
     /// One plain line.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let places: Vec<_> = self.deliveries.iter().map(|d| format!("{}:{}", d.backend, d.channel)).collect();
+        let places: Vec<_> = self
+            .deliveries
+            .iter()
+            .map(|d| format!("{}:{}", d.backend, d.channel))
+            .collect();
         format!("{} {} {}\n", self.status, self.id, places.join(" "))
     }
 }
@@ -72,7 +76,11 @@ impl Delivery {
     /// An entry for a delivery that was tried.
     #[must_use]
     pub fn tried(ready: &Ready, outcome: &Outcome, parts: usize) -> Self {
-        let entry = Self { backend: ready.backend, channel: ready.recipient.channel().to_owned(), ..Self::default() };
+        let entry = Self {
+            backend: ready.backend,
+            channel: ready.recipient.channel().to_owned(),
+            ..Self::default()
+        };
         match &outcome.result {
             Ok(posted) => entry.delivered(posted, parts),
             Err(failure) => entry.failed(failure, Some((outcome.parts_taken, parts))),
@@ -82,7 +90,12 @@ impl Delivery {
     /// An entry for a destination that could not even be tried.
     #[must_use]
     pub fn untried(backend: &'static str, channel: &str, failure: &Failure) -> Self {
-        Self { backend, channel: channel.to_owned(), ..Self::default() }.failed(failure, None)
+        Self {
+            backend,
+            channel: channel.to_owned(),
+            ..Self::default()
+        }
+        .failed(failure, None)
     }
 
     /// An entry of a dry run.
@@ -114,14 +127,25 @@ impl Delivery {
 
     fn failed(self, failure: &Failure, parts: Option<(usize, usize)>) -> Self {
         let platform_code = match failure {
-            Failure::Refused { platform_code: Some(code), .. } => Some(code.as_str().to_owned()),
+            Failure::Refused {
+                platform_code: Some(code),
+                ..
+            } => Some(code.as_str().to_owned()),
             _ => None,
         };
         let detail = match parts {
-            Some((taken, all)) if taken > 0 => format!("{taken} of {all} parts were posted, then: {failure}"),
+            Some((taken, all)) if taken > 0 => {
+                format!("{taken} of {all} parts were posted, then: {failure}")
+            }
             _ => failure.to_string(),
         };
-        Self { status: "failed", reason: Some(failure.word()), platform_code, detail: Some(detail), ..self }
+        Self {
+            status: "failed",
+            reason: Some(failure.word()),
+            platform_code,
+            detail: Some(detail),
+            ..self
+        }
     }
 }
 

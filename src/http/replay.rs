@@ -13,7 +13,7 @@ const MAX_ENTRIES: usize = 4096;
 
 /// The receipts of recent GETs, by caller and target.
 #[derive(Default)]
-pub struct Replays(Mutex<HashMap<u64, Entry>>);
+pub(super) struct Replays(Mutex<HashMap<u64, Entry>>);
 
 struct Entry {
     since: Instant,
@@ -21,12 +21,12 @@ struct Entry {
 }
 
 /// One GET's receipt. Whoever holds the lock is posting it; repeats wait for what comes of it.
-pub type Slot = Arc<tokio::sync::Mutex<Option<Receipt>>>;
+pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Receipt>>>;
 
 impl Replays {
     /// The slot of a GET: filled if it posted within the last ten minutes.
     #[must_use]
-    pub fn slot(&self, key: u64, now: Instant) -> Slot {
+    pub(super) fn slot(&self, key: u64, now: Instant) -> Slot {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |entry: &Entry| now.saturating_duration_since(entry.since) < REMEMBERED_FOR;
         if let Some(entry) = entries.get(&key).filter(|entry| fresh(entry)) {
@@ -36,12 +36,21 @@ impl Replays {
             entries.retain(|_, entry| fresh(entry));
         }
         if entries.len() >= MAX_ENTRIES
-            && let Some(oldest) = entries.iter().min_by_key(|(_, entry)| entry.since).map(|(key, _)| *key)
+            && let Some(oldest) = entries
+                .iter()
+                .min_by_key(|(_, entry)| entry.since)
+                .map(|(key, _)| *key)
         {
             entries.remove(&oldest);
         }
         let slot = Slot::default();
-        entries.insert(key, Entry { since: now, slot: Arc::clone(&slot) });
+        entries.insert(
+            key,
+            Entry {
+                since: now,
+                slot: Arc::clone(&slot),
+            },
+        );
         slot
     }
 }

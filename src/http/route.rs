@@ -50,29 +50,46 @@ impl<'a> Route<'a> {
             "/ready" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
-            _ => path.strip_prefix(POST).and_then(Self::post).unwrap_or(Self::Unknown),
+            _ => path
+                .strip_prefix(POST)
+                .and_then(Self::post)
+                .unwrap_or(Self::Unknown),
         }
     }
 
     fn post(rest: &'a str) -> Option<Self> {
         let Some((channel, rest)) = rest.split_once('/') else {
-            return Some(Self::Post { channel: rest.as_bytes(), form: Form::Query });
+            return Some(Self::Post {
+                channel: rest.as_bytes(),
+                form: Form::Query,
+            });
         };
         let form = match rest.split_once('/') {
             Some(("msg", message)) => Form::Path(message.as_bytes()),
             Some(("b64", text)) => Form::Base64(text.as_bytes()),
             _ => return None,
         };
-        Some(Self::Post { channel: channel.as_bytes(), form })
+        Some(Self::Post {
+            channel: channel.as_bytes(),
+            form,
+        })
     }
 
     /// The name in logs and metrics: never the path itself.
     #[must_use]
     pub fn pattern(&self) -> &'static str {
         match self {
-            Self::Post { form: Form::Path(_), .. } => "/post/channel/{channel}/msg/{message}",
-            Self::Post { form: Form::Base64(_), .. } => "/post/channel/{channel}/b64/{text}",
-            Self::Post { form: Form::Query, .. } => "/post/channel/{channel}",
+            Self::Post {
+                form: Form::Path(_),
+                ..
+            } => "/post/channel/{channel}/msg/{message}",
+            Self::Post {
+                form: Form::Base64(_),
+                ..
+            } => "/post/channel/{channel}/b64/{text}",
+            Self::Post {
+                form: Form::Query, ..
+            } => "/post/channel/{channel}",
             Self::Home => "/",
             Self::Health => "/health",
             Self::Ready => "/ready",
@@ -80,6 +97,12 @@ impl<'a> Route<'a> {
             Self::Problems => "/problems",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether machines ask this all the time; then an answer is worth no log line.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
     }
 
     /// The methods it takes, as `Allow` lists them.
@@ -108,21 +131,57 @@ mod tests {
             ("/post/channel/a%2Fb/msg/%2F", "a%2Fb", "%2F"),
             ("/post/channel/msg/msg/b64/x", "msg", "b64/x"),
         ] {
-            let want = Route::Post { channel: channel.as_bytes(), form: Form::Path(message.as_bytes()) };
+            let want = Route::Post {
+                channel: channel.as_bytes(),
+                form: Form::Path(message.as_bytes()),
+            };
             assert_eq!(Route::of(path), want, "{path}");
         }
-        assert_eq!(Route::of("/post/channel/demo"), Route::Post { channel: b"demo", form: Form::Query });
-        assert_eq!(Route::of("/post/channel/"), Route::Post { channel: b"", form: Form::Query });
-        assert!(matches!(Route::of("/post/channel/d/b64/YQ"), Route::Post { form: Form::Base64(b"YQ"), .. }));
+        assert_eq!(
+            Route::of("/post/channel/demo"),
+            Route::Post {
+                channel: b"demo",
+                form: Form::Query
+            }
+        );
+        assert_eq!(
+            Route::of("/post/channel/"),
+            Route::Post {
+                channel: b"",
+                form: Form::Query
+            }
+        );
+        assert!(matches!(
+            Route::of("/post/channel/d/b64/YQ"),
+            Route::Post {
+                form: Form::Base64(b"YQ"),
+                ..
+            }
+        ));
     }
 
     /// B4: every path that is not in the table is unknown.
     #[test]
     fn fixed_segments_are_compared_raw() {
         for path in [
-            "", "/%70ost/channel/d/msg/x", "/post/channel", "/post", "/POST/channel/d/msg/x", "//post/channel/d/msg/x",
-            "/post//channel/d/msg/x", "/post/channel/d/", "/post/channel/d/msg", "/post/channel/d/Msg/x", "/post/channel/d/x/msg/y",
-            "/post/channel/d/%6Dsg/x", "/./post/channel/d/msg/x", "/x/../post/channel/d/msg/x", "/post;a=b/channel/d/msg/x", "/health/", "/ready%20", "*",
+            "",
+            "/%70ost/channel/d/msg/x",
+            "/post/channel",
+            "/post",
+            "/POST/channel/d/msg/x",
+            "//post/channel/d/msg/x",
+            "/post//channel/d/msg/x",
+            "/post/channel/d/",
+            "/post/channel/d/msg",
+            "/post/channel/d/Msg/x",
+            "/post/channel/d/x/msg/y",
+            "/post/channel/d/%6Dsg/x",
+            "/./post/channel/d/msg/x",
+            "/x/../post/channel/d/msg/x",
+            "/post;a=b/channel/d/msg/x",
+            "/health/",
+            "/ready%20",
+            "*",
         ] {
             assert_eq!(Route::of(path), Route::Unknown, "{path}");
         }

@@ -35,15 +35,60 @@ pub struct Settings {
 
 /// The variables of this module.
 pub const VARS: &[Var] = &[
-    Var { name: "HOST", default: "127.0.0.1 (in the container 0.0.0.0)", secret: false, doc: "the address to listen on; beyond loopback it needs `PROXY_TOKENS`, `SIGNING_KEYS` or `ALLOW_ANONYMOUS=true`" },
-    Var { name: "PORT", default: "3000", secret: false, doc: "the port; 0 takes a free one, and the log names it" },
-    Var { name: "PUBLIC_URL", default: "", secret: false, doc: "where callers reach the proxy, for the links in answers" },
-    Var { name: "WORKERS", default: "one per core", secret: false, doc: "worker threads, 1 to 64" },
-    Var { name: "MAX_BODY", default: "64KiB", secret: false, doc: "the largest request body; it is read and thrown away" },
-    Var { name: "MAX_URL", default: "32KiB", secret: false, doc: "the longest request target, at most 64KiB" },
-    Var { name: "ALLOW_GET", default: "`true` while posting is open on loopback, else `false`", secret: false, doc: "whether GET posts; the same GET within 10 minutes answers the first receipt again" },
-    Var { name: "METRICS_TOKEN", default: "", secret: true, doc: "the bearer token of `/metrics`; without it the counters are public" },
-    Var { name: "SHUTDOWN_GRACE", default: "25s", secret: false, doc: "how long requests under way may take after SIGTERM" },
+    Var {
+        name: "HOST",
+        default: "127.0.0.1 (in the container 0.0.0.0)",
+        secret: false,
+        doc: "the address to listen on; beyond loopback it needs `PROXY_TOKENS`, `SIGNING_KEYS` or `ALLOW_ANONYMOUS=true`",
+    },
+    Var {
+        name: "PORT",
+        default: "3000",
+        secret: false,
+        doc: "the port; 0 takes a free one, and the log names it",
+    },
+    Var {
+        name: "PUBLIC_URL",
+        default: "",
+        secret: false,
+        doc: "where callers reach the proxy, for the links in answers",
+    },
+    Var {
+        name: "WORKERS",
+        default: "one per core",
+        secret: false,
+        doc: "worker threads, 1 to 64",
+    },
+    Var {
+        name: "MAX_BODY",
+        default: "64KiB",
+        secret: false,
+        doc: "the largest request body; it is read and thrown away",
+    },
+    Var {
+        name: "MAX_URL",
+        default: "32KiB",
+        secret: false,
+        doc: "the longest request target, at most 64KiB",
+    },
+    Var {
+        name: "ALLOW_GET",
+        default: "`true` while posting is open on loopback, else `false`",
+        secret: false,
+        doc: "whether GET posts; the same GET within 10 minutes answers the first receipt again",
+    },
+    Var {
+        name: "METRICS_TOKEN",
+        default: "",
+        secret: true,
+        doc: "the bearer token of `/metrics`; without it the counters are public",
+    },
+    Var {
+        name: "SHUTDOWN_GRACE",
+        default: "25s",
+        secret: false,
+        doc: "how long requests under way may take after SIGTERM",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -76,7 +121,12 @@ impl Settings {
     #[must_use]
     pub fn read(reader: &mut Reader<'_>, callers: &caller::Settings) -> Self {
         let vars: Vars = reader.vars();
-        let host = reader.value("HOST", vars.host.as_deref(), IpAddr::from([127, 0, 0, 1]), parse_host);
+        let host = reader.value(
+            "HOST",
+            vars.host.as_deref(),
+            IpAddr::from([127, 0, 0, 1]),
+            parse_host,
+        );
         let open = callers.is_open();
         if open && !host.is_loopback() && !callers.allow_anonymous {
             reader.fault(
@@ -84,26 +134,48 @@ impl Settings {
                 "anybody who reaches this address could post; set PROXY_TOKENS (ci=<secret of at least 16 characters>) or SIGNING_KEYS, or HOST=127.0.0.1, or ALLOW_ANONYMOUS=true if that is meant",
             );
         }
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(64);
+        let workers = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(64);
         Self {
             host,
             port: reader.value("PORT", vars.port.as_deref(), 3000, |text| {
                 text.parse().map_err(|_| "expected a port from 0 to 65535")
             }),
             workers: reader.value("WORKERS", vars.workers.as_deref(), workers, |text| {
-                text.parse().ok().filter(|n| (1..=64).contains(n)).ok_or("expected a number from 1 to 64")
+                text.parse()
+                    .ok()
+                    .filter(|n| (1..=64).contains(n))
+                    .ok_or("expected a number from 1 to 64")
             }),
-            public_url: reader.value("PUBLIC_URL", vars.public_url.as_deref(), String::new(), |text| {
-                WebUrl::parse(text).map(|url| url.base().to_owned())
-            }),
-            max_body_bytes: reader.value("MAX_BODY", vars.max_body.as_deref(), 64 * 1024, parse_bytes),
+            public_url: reader.value(
+                "PUBLIC_URL",
+                vars.public_url.as_deref(),
+                String::new(),
+                |text| WebUrl::parse(text).map(|url| url.base().to_owned()),
+            ),
+            max_body_bytes: reader.value(
+                "MAX_BODY",
+                vars.max_body.as_deref(),
+                64 * 1024,
+                parse_bytes,
+            ),
             max_url_bytes: reader.value("MAX_URL", vars.max_url.as_deref(), 32 * 1024, |text| {
                 parse_bytes(text).and_then(|n| {
-                    (n <= MAX_URL_CEILING).then_some(n).ok_or("expected at most 64KiB")
+                    (n <= MAX_URL_CEILING)
+                        .then_some(n)
+                        .ok_or("expected at most 64KiB")
                 })
             }),
-            get_posts: reader.value("ALLOW_GET", vars.allow_get.as_deref(), open && host.is_loopback(), parse_bool),
-            metrics_token: vars.metrics_token.map(|token| Secret::new(token.trim().to_owned())),
+            get_posts: reader.value(
+                "ALLOW_GET",
+                vars.allow_get.as_deref(),
+                open && host.is_loopback(),
+                parse_bool,
+            ),
+            metrics_token: vars
+                .metrics_token
+                .map(|token| Secret::new(token.trim().to_owned())),
             shutdown_grace: reader.value(
                 "SHUTDOWN_GRACE",
                 vars.shutdown_grace.as_deref(),
@@ -118,6 +190,10 @@ fn parse_host(text: &str) -> Result<IpAddr, &'static str> {
     if text == "localhost" {
         return Ok(IpAddr::from([127, 0, 0, 1]));
     }
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| "expected an IP address such as 127.0.0.1, 0.0.0.0 or ::")
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse()
+        .map_err(|_| "expected an IP address such as 127.0.0.1, 0.0.0.0 or ::")
 }

@@ -43,7 +43,8 @@ pub const VARS: &[Var] = &[
     },
 ];
 
-const DEFAULT_FILTER: &str = "info";
+/// actix says at every start and stop what our own lines say better.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
 #[derive(Envconfig, Default)]
 struct Vars {

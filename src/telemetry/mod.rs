@@ -4,6 +4,6 @@ mod log;
 mod metrics;
 mod sink;
 
-pub use log::{LogFormat, Settings, init};
+pub use log::{LogFormat, Settings, VARS, init};
 pub use metrics::Metrics;
 pub use sink::{Sink, SinkGuard};

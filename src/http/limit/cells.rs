@@ -5,7 +5,8 @@
 //! eight are still in use, the newcomer inherits the mildest debt. So limits are exact until a flood of
 //! addresses fills a set, and then they become stricter, never looser.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
@@ -36,7 +37,24 @@ impl Cells {
     }
 }
 
-impl StateStore for Cells {
+impl Cells {
+    /// When a key is fully recovered, on the limiter's clock; `None` for a key that was not seen lately.
+    pub(super) fn recovered(&self, key: u64) -> Option<Duration> {
+        let key = key.max(1);
+        let set = self
+            .set(key)?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        set.iter()
+            .find(|cell| cell.key == key)
+            .map(|cell| Duration::from_nanos(cell.recovered))
+    }
+}
+
+/// The cells as governor takes them, while we keep a hand on them.
+pub(super) struct SharedCells(pub(super) Arc<Cells>);
+
+impl StateStore for SharedCells {
     type Key = u64;
 
     fn measure_and_replace<T, F, E>(&self, key: &u64, decide: F) -> Result<T, E>
@@ -44,7 +62,9 @@ impl StateStore for Cells {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let key = (*key).max(1);
-        let Some(set) = self.set(key) else { return decide(None).map(|(outcome, _)| outcome) };
+        let Some(set) = self.0.set(key) else {
+            return decide(None).map(|(outcome, _)| outcome);
+        };
         let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
         let index = set
             .iter()
@@ -54,7 +74,10 @@ impl StateStore for Cells {
         let cell = &mut set[index];
         let known = (cell.key != 0).then(|| Nanos::from(cell.recovered));
         let (outcome, recovered) = decide(known)?;
-        *cell = Cell { key, recovered: recovered.into() };
+        *cell = Cell {
+            key,
+            recovered: recovered.into(),
+        };
         Ok(outcome)
     }
 }

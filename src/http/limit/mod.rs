@@ -17,7 +17,7 @@ use governor::{NotUntil, Quota as Gcra, RateLimiter};
 use crate::clock::Clock;
 use crate::domain::quota::{Limit, Quota, parse_limit};
 use crate::env::{Reader, Var};
-use cells::Cells;
+use cells::{Cells, SharedCells};
 
 /// The limits as configured.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +32,24 @@ pub struct Settings {
 
 /// The variables of this module.
 pub const VARS: &[Var] = &[
-    Var { name: "RATE_LIMIT_CALLER", default: "120/m", secret: false, doc: "posts per caller (a token's name, else a client address; IPv6 by /64): `N/s`, `N/m`, `N/h` (N is also the burst) or `off`" },
-    Var { name: "RATE_LIMIT_CHANNEL", default: "60/m", secret: false, doc: "posts per destination, from all callers" },
-    Var { name: "RATE_LIMIT_GLOBAL", default: "100/s", secret: false, doc: "posts in all" },
+    Var {
+        name: "RATE_LIMIT_CALLER",
+        default: "120/m",
+        secret: false,
+        doc: "posts per caller (a token's name, else a client address; IPv6 by /64): `N/s`, `N/m`, `N/h` (N is also the burst) or `off`",
+    },
+    Var {
+        name: "RATE_LIMIT_CHANNEL",
+        default: "60/m",
+        secret: false,
+        doc: "posts per destination, from all callers",
+    },
+    Var {
+        name: "RATE_LIMIT_GLOBAL",
+        default: "100/s",
+        secret: false,
+        doc: "posts in all",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -83,10 +98,10 @@ pub struct Refused {
 
 /// All limits.
 pub struct Limits {
-    caller: Option<Limiter<u64, Cells>>,
-    channel: Option<Limiter<u64, Cells>>,
+    caller: Option<Keyed>,
+    channel: Option<Keyed>,
     global: Option<Limiter<NotKeyed, InMemoryState>>,
-    credentials: Option<Limiter<u64, Cells>>,
+    credentials: Option<Keyed>,
     hasher: RandomState,
     policy_header: String,
 }
@@ -95,6 +110,12 @@ struct Limiter<K, S: StateStore<Key = K>> {
     policy: Policy,
     quota: Quota,
     limiter: RateLimiter<K, S, LimiterClock, StateInformationMiddleware>,
+}
+
+/// A limiter with one quota for each key.
+struct Keyed {
+    cells: Arc<Cells>,
+    inner: Limiter<u64, SharedCells>,
 }
 
 /// Our clock in governor's terms.
@@ -118,7 +139,12 @@ impl Settings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let vars: Vars = reader.vars();
         let mut limit = |name: &str, value: Option<String>, default: &str| {
-            reader.value(name, value.as_deref(), parse_limit(default).unwrap_or_default(), parse_limit)
+            reader.value(
+                name,
+                value.as_deref(),
+                parse_limit(default).unwrap_or_default(),
+                parse_limit,
+            )
         };
         Self {
             caller: limit("RATE_LIMIT_CALLER", vars.caller, "120/m"),
@@ -145,13 +171,19 @@ impl Limits {
     /// Limits that have not been used yet.
     #[must_use]
     pub fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
-        let clock = LimiterClock { clock: Arc::clone(clock), start: clock.now() };
-        let keyed = |policy, limit: Limit| limit.map(|quota| Limiter::keyed(policy, quota, &clock));
+        let clock = LimiterClock {
+            clock: Arc::clone(clock),
+            start: clock.now(),
+        };
+        let keyed = |policy, limit: Limit| limit.map(|quota| Keyed::new(policy, quota, &clock));
         Self {
             caller: keyed(Policy::Caller, settings.caller),
             channel: keyed(Policy::Channel, settings.channel),
             global: settings.global.map(|quota| Limiter::global(quota, &clock)),
-            credentials: keyed(Policy::Credentials, parse_limit(BAD_CREDENTIALS).unwrap_or_default()),
+            credentials: keyed(
+                Policy::Credentials,
+                parse_limit(BAD_CREDENTIALS).unwrap_or_default(),
+            ),
             hasher: RandomState::new(),
             policy_header: policy_header(settings),
         }
@@ -192,7 +224,17 @@ impl Limits {
     /// # Errors
     /// [`Refused`] once the address has tried too many.
     pub fn bad_credentials(&self, key: u64) -> Result<(), Refused> {
-        self.credentials.as_ref().map_or(Ok(()), |l| l.take(key).map(drop))
+        self.credentials
+            .as_ref()
+            .map_or(Ok(()), |l| l.take(key).map(drop))
+    }
+
+    /// Whether an address without credentials has used up what bad ones it may try; it takes nothing.
+    ///
+    /// # Errors
+    /// [`Refused`] once it has.
+    pub fn spent_credentials(&self, key: u64) -> Result<(), Refused> {
+        self.credentials.as_ref().map_or(Ok(()), |l| l.peek(key))
     }
 
     /// The value of `RateLimit-Policy`; empty when all limits are off.
@@ -205,32 +247,80 @@ impl Limits {
 impl<K, S: StateStore<Key = K>> Limiter<K, S> {
     fn standing(&self, remaining: u32) -> Standing {
         let used = self.quota.count().get().saturating_sub(remaining);
-        Standing { policy: self.policy, remaining, reset_s: whole_seconds(self.quota.interval() * used) }
+        Standing {
+            policy: self.policy,
+            remaining,
+            reset_s: whole_seconds(self.quota.interval() * used),
+        }
     }
 
     fn refused(&self, until: &NotUntil<Duration>) -> Refused {
         use governor::clock::Clock as _;
         let wait = until.wait_time_from(self.limiter.clock().now());
-        Refused { policy: self.policy, retry_after: wait }
+        Refused {
+            policy: self.policy,
+            retry_after: wait,
+        }
     }
 }
 
-impl Limiter<u64, Cells> {
-    fn keyed(policy: Policy, quota: Quota, clock: &LimiterClock) -> Self {
-        let limiter = RateLimiter::new(gcra(quota), Cells::default(), clock.clone()).with_middleware();
-        Self { policy, quota, limiter }
+impl Keyed {
+    fn new(policy: Policy, quota: Quota, clock: &LimiterClock) -> Self {
+        let cells = Arc::new(Cells::default());
+        let state = SharedCells(Arc::clone(&cells));
+        let limiter = RateLimiter::<_, _, _, StateInformationMiddleware>::new(
+            gcra(quota),
+            state,
+            clock.clone(),
+        );
+        Self {
+            cells,
+            inner: Limiter {
+                policy,
+                quota,
+                limiter,
+            },
+        }
     }
 
     fn take(&self, key: u64) -> Result<Standing, Refused> {
-        let state = self.limiter.check_key(&key).map_err(|until| self.refused(&until))?;
-        Ok(self.standing(state.remaining_burst_capacity()))
+        let state = self
+            .inner
+            .limiter
+            .check_key(&key)
+            .map_err(|until| self.inner.refused(&until))?;
+        Ok(self.inner.standing(state.remaining_burst_capacity()))
+    }
+
+    /// What `take` would say, without taking; governor itself has no such question.
+    fn peek(&self, key: u64) -> Result<(), Refused> {
+        use governor::clock::Clock as _;
+        let Some(recovered) = self.cells.recovered(key) else {
+            return Ok(());
+        };
+        let quota = self.inner.quota;
+        let burst = quota.interval() * (quota.count().get() - 1);
+        let wait = recovered
+            .saturating_sub(burst)
+            .saturating_sub(self.inner.limiter.clock().now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        Err(Refused {
+            policy: self.inner.policy,
+            retry_after: wait,
+        })
     }
 }
 
 impl Limiter<NotKeyed, InMemoryState> {
     fn global(quota: Quota, clock: &LimiterClock) -> Self {
         let limiter = RateLimiter::direct_with_clock(gcra(quota), clock.clone()).with_middleware();
-        Self { policy: Policy::Global, quota, limiter }
+        Self {
+            policy: Policy::Global,
+            quota,
+            limiter,
+        }
     }
 
     fn take_global(&self) -> Result<Standing, Refused> {
@@ -248,12 +338,19 @@ impl Refused {
 }
 
 /// Writes `RateLimit` in the form of draft-ietf-httpapi-ratelimit-headers-10: `"caller";r=119;t=1`.
-pub(super) fn rate_limit_header(standings: &[Option<Standing>], refused: Option<&Refused>) -> String {
+pub(super) fn rate_limit_header(
+    standings: &[Option<Standing>],
+    refused: Option<&Refused>,
+) -> String {
     let mut text = String::with_capacity(64);
     let mut item = |policy: Policy, remaining, reset_s| {
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a string cannot fail.
-        let _infallible = write!(text, "{comma}\"{}\";r={remaining};t={reset_s}", policy.name());
+        let _infallible = write!(
+            text,
+            "{comma}\"{}\";r={remaining};t={reset_s}",
+            policy.name()
+        );
     };
     for standing in standings.iter().flatten() {
         item(standing.policy, standing.remaining, standing.reset_s);
@@ -265,14 +362,23 @@ pub(super) fn rate_limit_header(standings: &[Option<Standing>], refused: Option<
 }
 
 fn policy_header(settings: Settings) -> String {
-    [(Policy::Caller, settings.caller), (Policy::Channel, settings.channel), (Policy::Global, settings.global)]
-        .into_iter()
-        .filter_map(|(policy, limit)| {
-            let quota = limit?;
-            Some(format!("\"{}\";q={};w={}", policy.name(), quota.count(), quota.period().as_secs()))
-        })
-        .collect::<Vec<_>>()
-        .join(", ")
+    [
+        (Policy::Caller, settings.caller),
+        (Policy::Channel, settings.channel),
+        (Policy::Global, settings.global),
+    ]
+    .into_iter()
+    .filter_map(|(policy, limit)| {
+        let quota = limit?;
+        Some(format!(
+            "\"{}\";q={};w={}",
+            policy.name(),
+            quota.count(),
+            quota.period().as_secs()
+        ))
+    })
+    .collect::<Vec<_>>()
+    .join(", ")
 }
 
 /// governor's form of a quota. Its interval is never zero: a quota has at most a million a second.
@@ -293,7 +399,11 @@ mod tests {
 
     fn limits(caller: &str) -> (Limits, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::default());
-        let settings = Settings { caller: parse_limit(caller).unwrap(), channel: None, global: parse_limit("5/s").unwrap() };
+        let settings = Settings {
+            caller: parse_limit(caller).unwrap(),
+            channel: None,
+            global: parse_limit("5/s").unwrap(),
+        };
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
         (Limits::new(settings, &shared), clock)
     }
@@ -301,10 +411,15 @@ mod tests {
     #[test]
     fn n_is_the_burst_and_then_the_pace() {
         let (limits, clock) = limits("3/m");
-        let taken: Vec<_> = (0..3).map(|_| limits.caller(1).unwrap().unwrap().remaining).collect();
+        let taken: Vec<_> = (0..3)
+            .map(|_| limits.caller(1).unwrap().unwrap().remaining)
+            .collect();
         assert_eq!(taken, [2, 1, 0]);
         let refused = limits.caller(1).unwrap_err();
-        assert_eq!((refused.policy, refused.retry_after_s()), (Policy::Caller, 20));
+        assert_eq!(
+            (refused.policy, refused.retry_after_s()),
+            (Policy::Caller, 20)
+        );
         assert!(limits.caller(2).is_ok());
         clock.advance(Duration::from_secs(20));
         assert!(limits.caller(1).is_ok() && limits.caller(1).is_err());
@@ -329,7 +444,9 @@ mod tests {
     #[test]
     fn a_flood_of_addresses_is_bounded() {
         let (limits, _) = limits("1/h");
-        let admitted = (0..10_000_000u64).filter(|n| limits.caller(limits.key(n)).is_ok()).count();
+        let admitted = (0..10_000_000u64)
+            .filter(|n| limits.caller(limits.key(n)).is_ok())
+            .count();
         assert!(admitted <= 4096 * 8, "{admitted}");
         assert_eq!(std::mem::size_of::<cells::Cells>(), 16);
     }
@@ -337,18 +454,34 @@ mod tests {
     #[test]
     fn headers_in_the_structured_form() {
         let (limits, _) = limits("3/m");
-        assert_eq!(limits.policy_header(), "\"caller\";q=3;w=60, \"global\";q=5;w=1");
-        let standings = [limits.caller(1).unwrap(), limits.channel(1).unwrap(), limits.global().unwrap()];
-        assert_eq!(rate_limit_header(&standings, None), "\"caller\";r=2;t=20, \"global\";r=4;t=1");
-        let refused = Refused { policy: Policy::Caller, retry_after: Duration::from_millis(1500) };
+        assert_eq!(
+            limits.policy_header(),
+            "\"caller\";q=3;w=60, \"global\";q=5;w=1"
+        );
+        let standings = [
+            limits.caller(1).unwrap(),
+            limits.channel(1).unwrap(),
+            limits.global().unwrap(),
+        ];
+        assert_eq!(
+            rate_limit_header(&standings, None),
+            "\"caller\";r=2;t=20, \"global\";r=4;t=1"
+        );
+        let refused = Refused {
+            policy: Policy::Caller,
+            retry_after: Duration::from_millis(1500),
+        };
         assert_eq!(rate_limit_header(&[], Some(&refused)), "\"caller\";r=0;t=2");
     }
 
     #[test]
     fn bad_credentials_run_out_per_address() {
         let (limits, _) = limits("off");
-        let tried = (0..100).take_while(|_| limits.bad_credentials(7).is_ok()).count();
+        let tried = (0..100)
+            .take_while(|_| limits.bad_credentials(7).is_ok())
+            .count();
         assert_eq!(tried, 10);
+        assert!(limits.spent_credentials(7).is_err() && limits.spent_credentials(8).is_ok());
         assert!(limits.bad_credentials(8).is_ok());
     }
 }

@@ -1,0 +1,357 @@
+//! All settings, gathered from the modules that own them. Every fault is reported, in one go.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use envconfig::Envconfig;
+
+use crate::backends::{self, KINDS, Kind, Shared};
+use crate::dispatch::{ClientSettings, Platform, trust};
+use crate::domain::channel::{BackendShape, Directory, DirectorySettings, WebhookShape, Webhooks};
+use crate::domain::mention::Mentions;
+use crate::domain::quota::{Limit, parse_limit};
+use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
+use crate::http::{self, caller, limit};
+use crate::telemetry;
+
+/// What the program runs with.
+pub struct Settings {
+    /// How the server listens and what it accepts.
+    pub http: http::Settings,
+    /// Who may post.
+    pub callers: caller::Settings,
+    /// How many posts are let in.
+    pub limits: limit::Settings,
+    /// What channels mean.
+    pub directory: Directory,
+    /// The incoming webhooks' URLs.
+    pub webhooks: Webhooks,
+    /// The platforms and their backends.
+    pub platforms: Vec<Platform>,
+    /// The outgoing client.
+    pub client: ClientSettings,
+    /// `MAX_PARTS`
+    pub max_parts: usize,
+    /// Things that are legal and probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// The variables that belong to no single module.
+pub const VARS: &[Var] = &[
+    Var {
+        name: "CHANNELS",
+        default: "",
+        secret: true,
+        doc: "aliases: `deploys=mattermost:<id> alerts=slack:C0123,teams+https://…`; several destinations by commas; incoming webhooks as `mattermost+https://…`, `slack+https://…`, `teams+https://…`",
+    },
+    Var {
+        name: "DEFAULT_BACKEND",
+        default: "",
+        secret: false,
+        doc: "where a channel without prefix and alias goes when several backends are configured",
+    },
+    Var {
+        name: "ONLY_ALIASES",
+        default: "false",
+        secret: false,
+        doc: "`true`: everything that is no alias is refused",
+    },
+    Var {
+        name: "ALLOW_MENTIONS",
+        default: "none",
+        secret: false,
+        doc: "mentions that may notify people: `none`, `all`, or names without the sign such as `here,channel,alice`",
+    },
+    Var {
+        name: "MAX_PARTS",
+        default: "5",
+        secret: false,
+        doc: "posts that one long message may become, 1 to 100",
+    },
+    Var {
+        name: "PACE_MATTERMOST",
+        default: "off",
+        secret: false,
+        doc: "outgoing pace per Mattermost channel",
+    },
+    Var {
+        name: "PACE_SLACK",
+        default: "1/s",
+        secret: false,
+        doc: "outgoing pace per Slack channel",
+    },
+    Var {
+        name: "PACE_TEAMS",
+        default: "1/s",
+        secret: false,
+        doc: "outgoing pace per Teams conversation",
+    },
+    Var {
+        name: "UPSTREAM_TIMEOUT",
+        default: "10s",
+        secret: false,
+        doc: "the deadline of one call to a platform, 100ms to 5m",
+    },
+    Var {
+        name: "UPSTREAM_CA",
+        default: "",
+        secret: false,
+        doc: "a PEM file with the CA of chat servers that have a private one",
+    },
+    Var {
+        name: "DATABASE_URL",
+        default: "none",
+        secret: true,
+        doc: "`none`: a post is answered when the platform has answered. This version has no outbox; `sqlite:` and `postgres://` are accepted with a warning",
+    },
+];
+
+#[derive(Envconfig, Default)]
+struct Vars {
+    #[envconfig(from = "CHANNELS")]
+    channels: Option<String>,
+    #[envconfig(from = "DEFAULT_BACKEND")]
+    default_backend: Option<String>,
+    #[envconfig(from = "ONLY_ALIASES")]
+    only_aliases: Option<String>,
+    #[envconfig(from = "ALLOW_MENTIONS")]
+    allow_mentions: Option<String>,
+    #[envconfig(from = "MAX_PARTS")]
+    max_parts: Option<String>,
+    #[envconfig(from = "PACE_MATTERMOST")]
+    pace_mattermost: Option<String>,
+    #[envconfig(from = "PACE_SLACK")]
+    pace_slack: Option<String>,
+    #[envconfig(from = "PACE_TEAMS")]
+    pace_teams: Option<String>,
+    #[envconfig(from = "UPSTREAM_TIMEOUT")]
+    timeout: Option<String>,
+    #[envconfig(from = "UPSTREAM_CA")]
+    ca: Option<String>,
+    #[envconfig(from = "DATABASE_URL")]
+    database_url: Option<String>,
+}
+
+/// Variables of the contract that this version would get wrong by ignoring them: it refuses to start.
+const REFUSED: &[&str] = &["TLS_CERT", "TLS_KEY", "UPSTREAM_PROXY"];
+/// Variables of the contract that this version ignores, and says so.
+const IGNORED: &[&str] = &[
+    "OUTBOX_MAX",
+    "DELIVER_MAX_AGE",
+    "RECEIPT_RETENTION",
+    "FOLD_BACKLOG",
+    "RELAY_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+
+/// Every variable of the program, in the order of the README.
+pub fn all_vars() -> impl Iterator<Item = &'static Var> {
+    let own = [
+        http::settings::VARS,
+        caller::VARS,
+        limit::VARS,
+        VARS,
+        telemetry::VARS,
+    ];
+    own.into_iter()
+        .flatten()
+        .chain(KINDS.iter().flat_map(|kind| kind.vars))
+}
+
+/// Reads the settings of the log alone, so that the rest can be reported through it.
+#[must_use]
+pub fn read_log(env: &Env) -> telemetry::Settings {
+    telemetry::Settings::read(&mut Reader::new(env, Faults::default()))
+}
+
+/// Reads everything from an environment whose files were read in.
+///
+/// # Errors
+/// Every fault, one line each.
+pub fn parse(mut env: Env) -> Result<Settings, Faults> {
+    let mut faults = Faults::default();
+    env.settle(all_vars(), &mut faults);
+    let mut reader = Reader::new(&env, faults);
+    // Its faults count here; its values were taken before the log began.
+    let _log = telemetry::Settings::read(&mut reader);
+    let vars: Vars = reader.vars();
+    let mut callers = caller::Settings::read(&mut reader);
+    let http = http::Settings::read(&mut reader, &callers);
+    let limits = limit::Settings::read(&mut reader);
+    let mentions = reader.value(
+        "ALLOW_MENTIONS",
+        vars.allow_mentions.as_deref(),
+        Mentions::None,
+        Mentions::parse,
+    );
+    let shared = Shared { mentions };
+    let platforms = platforms(&mut reader, &vars, &shared);
+    let (directory, webhooks) = directory(&mut reader, &vars, &platforms);
+    if let Err(lines) = callers.tokens.bind(&directory) {
+        lines
+            .iter()
+            .for_each(|line| reader.fault("PROXY_TOKENS", line));
+    }
+    let client = client(&mut reader, &vars);
+    let max_parts = reader.value("MAX_PARTS", vars.max_parts.as_deref(), 5, |text| {
+        text.parse()
+            .ok()
+            .filter(|n| (1..=100).contains(n))
+            .ok_or("expected a number from 1 to 100")
+    });
+    for name in REFUSED {
+        if reader.has(name) {
+            reader.fault(
+                name,
+                "this version does not know this variable yet; take it out",
+            );
+        }
+    }
+    let warnings = warnings(&mut reader, &vars, &callers, &http);
+    let faults = reader.finish();
+    if !faults.lines().is_empty() {
+        return Err(faults);
+    }
+    Ok(Settings {
+        http,
+        callers,
+        limits,
+        directory,
+        webhooks,
+        platforms,
+        client,
+        max_parts,
+        warnings,
+    })
+}
+
+fn platforms(reader: &mut Reader<'_>, vars: &Vars, shared: &Shared) -> Vec<Platform> {
+    KINDS
+        .iter()
+        .map(|kind| Platform {
+            name: kind.name,
+            bot: (kind.configure)(reader, shared),
+            webhooks: kind
+                .webhooks
+                .as_ref()
+                .map(|webhooks| (webhooks.build)(shared)),
+            pace: pace(reader, vars, kind),
+        })
+        .collect()
+}
+
+fn pace(reader: &mut Reader<'_>, vars: &Vars, kind: &Kind) -> Limit {
+    let (name, value) = match kind.name {
+        "mattermost" => ("PACE_MATTERMOST", &vars.pace_mattermost),
+        "slack" => ("PACE_SLACK", &vars.pace_slack),
+        "teams" => ("PACE_TEAMS", &vars.pace_teams),
+        _ => return backends::default_pace(kind),
+    };
+    reader.value(
+        name,
+        value.as_deref(),
+        backends::default_pace(kind),
+        parse_limit,
+    )
+}
+
+fn directory(
+    reader: &mut Reader<'_>,
+    vars: &Vars,
+    platforms: &[Platform],
+) -> (Directory, Webhooks) {
+    let settings = DirectorySettings {
+        channels: vars.channels.clone().unwrap_or_default(),
+        default_backend: vars
+            .default_backend
+            .clone()
+            .map(|name| name.trim().to_owned()),
+        only_aliases: reader.value(
+            "ONLY_ALIASES",
+            vars.only_aliases.as_deref(),
+            false,
+            parse_bool,
+        ),
+    };
+    let configured = |name: &str| platforms.iter().any(|p| p.name == name && p.bot.is_some());
+    let shapes = KINDS
+        .iter()
+        .filter(|kind| configured(kind.name))
+        .map(|kind| BackendShape {
+            name: kind.name,
+            recognises: kind.recognises,
+        })
+        .collect();
+    let webhook_kinds: Vec<WebhookShape> = KINDS
+        .iter()
+        .filter_map(|kind| {
+            Some(WebhookShape {
+                name: kind.name,
+                fault: kind.webhooks.as_ref()?.fault,
+            })
+        })
+        .collect();
+    Directory::build(&settings, shapes, &webhook_kinds).unwrap_or_else(|lines| {
+        reader.faults(lines);
+        (Directory::empty(), Webhooks::default())
+    })
+}
+
+fn client(reader: &mut Reader<'_>, vars: &Vars) -> ClientSettings {
+    let timeout = reader.value(
+        "UPSTREAM_TIMEOUT",
+        vars.timeout.as_deref(),
+        Duration::from_secs(10),
+        |text| {
+            parse_duration(text).and_then(|d| {
+                let range = Duration::from_millis(100)..=Duration::from_secs(300);
+                range
+                    .contains(&d)
+                    .then_some(d)
+                    .ok_or("expected 100ms to 5m")
+            })
+        },
+    );
+    let path = vars.ca.as_deref().map(PathBuf::from);
+    let tls = trust(path.as_deref())
+        .map_err(|fault| reader.fault("UPSTREAM_CA", fault))
+        .ok();
+    ClientSettings { timeout, tls }
+}
+
+fn warnings(
+    reader: &mut Reader<'_>,
+    vars: &Vars,
+    callers: &caller::Settings,
+    http: &http::Settings,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let database = reader.value(
+        "DATABASE_URL",
+        vars.database_url.as_deref(),
+        "none".to_owned(),
+        |text| {
+            let known = text == "none"
+                || ["sqlite:", "postgres://", "postgresql://"]
+                    .iter()
+                    .any(|p| text.starts_with(p));
+            known
+                .then(|| text.to_owned())
+                .ok_or("expected none, sqlite:PATH or postgres://…")
+        },
+    );
+    if database != "none" {
+        warnings.push("DATABASE_URL: this version has no outbox yet; posts are answered when the platform has answered".to_owned());
+    }
+    if callers.allow_query_token {
+        warnings.push("ALLOW_QUERY_TOKEN: tokens in URLs are logged by everything between the caller and this proxy".to_owned());
+    }
+    if callers.is_open() && !http.host.is_loopback() {
+        warnings.push("ALLOW_ANONYMOUS: anybody who reaches this address may post".to_owned());
+    }
+    let ignored = IGNORED.iter().filter(|name| reader.has(name));
+    warnings.extend(ignored.map(|name| {
+        format!("{name}: this version does not know this variable yet and ignores it")
+    }));
+    warnings
+}

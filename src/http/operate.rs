@@ -1,0 +1,151 @@
+//! What an operator asks: does it live, can it take posts, what has it counted; and the page at `/`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Context;
+use super::problem::{CODES, Code, Problem};
+use super::receipt::json_line;
+use super::reply::{JSON, PLAIN, Reply, accepts_html};
+
+/// How old the backends' state may be before `/ready` asks them.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
+/// How long that may take.
+const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+
+const LINE: &str = "message-webhook-proxy: POST /post/channel/{channel}/msg/{message}, percent-encoded, becomes a chat message; see /health /ready /metrics /problems\n";
+
+const PAGE: &str = concat!(
+    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n",
+    "<title>message-webhook-proxy</title>\n<h1>message-webhook-proxy</h1>\n",
+    "<p>Send <code>POST /post/channel/{channel}/msg/{message}</code>, the message percent-encoded, and it becomes a chat message.</p>\n",
+    "<p><a href=\"/ready\">Is it ready?</a> &middot; <a href=\"/problems\">What do the problem codes mean?</a></p>\n</html>\n",
+);
+
+#[derive(Serialize)]
+struct Readiness<'a> {
+    status: &'static str,
+    backends: &'a [Backend],
+    store: Store,
+}
+
+#[derive(Serialize)]
+struct Backend {
+    name: &'static str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    name: &'static str,
+    status: &'static str,
+}
+
+/// `GET /`
+pub(super) fn home(context: &Context<'_>) -> Reply {
+    if accepts_html(context.request.headers()) {
+        return Reply::Text(200, "text/html; charset=utf-8", PAGE.into());
+    }
+    Reply::Text(200, PLAIN, LINE.into())
+}
+
+/// `GET /health`
+pub(super) fn health() -> Reply {
+    Reply::Text(200, JSON, b"{\"status\":\"ok\"}\n".to_vec())
+}
+
+/// `GET /ready`: fixed words only, since anybody may read it.
+pub(super) async fn ready(context: &Context<'_>) -> Reply {
+    let state = context.state;
+    if !state.is_stopping() {
+        check_if_old(context).await;
+    }
+    let backends: Vec<Backend> = context
+        .dispatcher
+        .platforms()
+        .health()
+        .states()
+        .map(|(name, state)| Backend {
+            name,
+            status: if state.is_failing() { "failing" } else { "ok" },
+            reason: state.is_failing().then(|| state.word()),
+        })
+        .collect();
+    let (code, status) = if state.is_stopping() {
+        (503, "shutting-down")
+    } else {
+        (200, "ready")
+    };
+    let store = Store {
+        name: "none",
+        status: "ok",
+    };
+    Reply::Text(
+        code,
+        JSON,
+        json_line(&Readiness {
+            status,
+            backends: &backends,
+            store,
+        }),
+    )
+}
+
+/// Asks the backends, one caller at a time, unless somebody just did.
+async fn check_if_old(context: &Context<'_>) {
+    let state = context.state;
+    let mut checked = state.checked.lock().await;
+    let now = state.clock.now();
+    if checked.is_none_or(|at| now.saturating_duration_since(at) >= CHECK_EVERY) {
+        // The outcomes are noted in the backends' health.
+        drop(context.dispatcher.check(now + CHECK_DEADLINE).await);
+        *checked = Some(now);
+    }
+}
+
+/// `GET /metrics`
+pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
+    let state = context.state;
+    if let Some(token) = &state.settings.metrics_token {
+        let sent = context
+            .request
+            .headers()
+            .get("authorization")
+            .map(actix_web::http::header::HeaderValue::as_bytes);
+        let bearer = sent.and_then(|value| value.strip_prefix(b"Bearer "));
+        if !bearer.is_some_and(|sent| token.matches(sent)) {
+            let detail = "the counters need 'Authorization: Bearer <METRICS_TOKEN>'";
+            return Err(Problem::new(Code::Unauthorized, detail));
+        }
+    }
+    state
+        .metrics
+        .connections()
+        .set(i64::try_from(state.connections.open()).unwrap_or(i64::MAX));
+    let dropped = state
+        .log
+        .as_ref()
+        .map_or(0, crate::telemetry::Sink::dropped);
+    Ok(Reply::Text(
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        state.metrics.render(dropped),
+    ))
+}
+
+/// `GET /problems`: what every code means, as text.
+pub(super) fn problems() -> Reply {
+    let rows: String = CODES
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {}\n    {}.\n    {}\n",
+                row.status, row.text, row.title, row.fix
+            )
+        })
+        .collect();
+    Reply::Text(200, PLAIN, rows.into_bytes())
+}

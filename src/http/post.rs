@@ -1,0 +1,559 @@
+//! A post, from its URL to its receipt.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web;
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+
+use crate::backends::Part;
+use crate::dispatch::Ready;
+use crate::domain::channel::{Channel, Destination, ResolveError};
+use crate::domain::delivery::{DeliveryId, Failure, Post, Refusal};
+use crate::domain::message::Message;
+use crate::domain::options::{PostOptions, parse_wait};
+use crate::domain::signing::Signed;
+
+use super::Context;
+use super::caller::{Caller, Denied, limit_unit};
+use super::extract::Decoded;
+use super::limit::{Refused, Standing};
+use super::preview::is_preview;
+use super::problem::{Code, Problem};
+use super::receipt::{Delivery, Receipt};
+use super::route::{Form, Route};
+use super::span::Facts;
+
+/// How long a caller waits unless it says otherwise.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(5);
+/// What a caller is told to wait when the platform did not say.
+const RETRY_AFTER_S: u64 = 5;
+
+/// What the limits said of this post, for the headers.
+#[derive(Default)]
+pub(super) struct Standings {
+    /// Caller, channel, global.
+    pub known: [Option<Standing>; 3],
+    /// The one that refused.
+    pub refused: Option<Refused>,
+}
+
+/// A post on its way through this module.
+pub(super) struct Request<'a> {
+    pub context: &'a Context<'a>,
+    pub route: Route<'a>,
+    pub standings: Standings,
+    pub facts: Facts,
+}
+
+impl<'a> Request<'a> {
+    /// Answers a post.
+    pub(super) async fn answer(
+        &mut self,
+        channel: &[u8],
+        form: Form<'_>,
+        payload: web::Payload,
+    ) -> Result<Receipt, Problem> {
+        let started = self.context.state.clock.now();
+        self.check_method()?;
+        let decoded = Decoded::read(channel, form, self.context.query());
+        let caller = self.authorise(&decoded)?;
+        self.facts.caller = Some(caller.name().to_owned());
+        self.limit_caller(caller)?;
+        let (channel, message, options) = decoded.check()?;
+        let wait = self.wait(&options)?;
+        let destinations = self.resolve(&channel)?;
+        self.limit_post(&destinations)?;
+        drain(
+            self.context.request.headers(),
+            payload,
+            self.context.state.settings.max_body_bytes,
+        )
+        .await?;
+        let deadline = started + wait;
+        if self.context.request.method() == Method::GET && !options.dry {
+            return self
+                .post_once(caller, message, options, &destinations, deadline)
+                .await;
+        }
+        self.post(caller, message, options, &destinations, deadline)
+            .await
+    }
+
+    fn check_method(&self) -> Result<(), Problem> {
+        let Context { state, request, .. } = self.context;
+        let get_posts = state.settings.get_posts;
+        let method = request.method();
+        if method == Method::POST || method == Method::PUT {
+            return Ok(());
+        }
+        if method != Method::GET || !get_posts {
+            let detail = if method == Method::GET {
+                "a GET posts only where ALLOW_GET=true is set; send a POST (curl -X POST …)"
+                    .to_owned()
+            } else {
+                format!(
+                    "this method posts nothing; send one of {}",
+                    self.route.allow(get_posts)
+                )
+            };
+            return Err(Problem {
+                allow: Some(self.route.allow(get_posts)),
+                ..Problem::new(Code::MethodNotAllowed, detail)
+            });
+        }
+        if is_preview(request.headers()) {
+            let detail = "this looks like a link preview or a prefetch, which posts nothing; send the request yourself, with POST";
+            return Err(Problem::new(Code::PreviewRefused, detail));
+        }
+        Ok(())
+    }
+
+    fn authorise(&self, decoded: &Decoded) -> Result<Caller<'a>, Problem> {
+        let context: &'a Context<'a> = self.context;
+        let Context {
+            state,
+            request,
+            address,
+            ..
+        } = context;
+        let signed = Signed {
+            channel: decoded.channel.as_deref().unwrap_or_default(),
+            message: decoded.message.as_deref().unwrap_or_default(),
+            options: decoded
+                .options
+                .as_ref()
+                .map(|o| o.given.as_slice())
+                .unwrap_or_default(),
+        };
+        let now = state.clock.unix().as_secs();
+        let denied = match state.callers.identify(
+            request.headers(),
+            decoded.options.as_ref().ok(),
+            signed,
+            now,
+        ) {
+            Ok(caller) => return Ok(caller),
+            Err(denied) => denied,
+        };
+        state.metrics.unauthorized();
+        let key = state.limits.key(limit_unit(*address));
+        let tried = match denied {
+            Denied::Bad | Denied::QueryToken => state.limits.bad_credentials(key),
+            Denied::Missing => state.limits.spent_credentials(key),
+            Denied::Expired => Ok(()),
+        };
+        if let Err(refused) = tried {
+            state.metrics.limited(refused.policy.name());
+            let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
+            return Err(
+                Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s())
+            );
+        }
+        Err(denied_problem(denied))
+    }
+
+    fn limit_caller(&mut self, caller: Caller<'_>) -> Result<(), Problem> {
+        let Context { state, address, .. } = self.context;
+        let key = match caller {
+            Caller::Token(token) => state.limits.key(token.name()),
+            Caller::Signed | Caller::Anonymous => state.limits.key(limit_unit(*address)),
+        };
+        let standing = state.limits.caller(key);
+        self.note_limit(0, standing)?;
+        state.metrics.post(caller.name());
+        Ok(())
+    }
+
+    fn limit_post(&mut self, destinations: &[Destination]) -> Result<(), Problem> {
+        let limits = &self.context.state.limits;
+        for destination in destinations {
+            self.note_limit(1, limits.channel(limits.key(destination)))?;
+        }
+        self.note_limit(2, limits.global())
+    }
+
+    fn note_limit(
+        &mut self,
+        place: usize,
+        standing: Result<Option<Standing>, Refused>,
+    ) -> Result<(), Problem> {
+        match standing {
+            Ok(standing) => {
+                if let Some(known) = self.standings.known.get_mut(place) {
+                    *known = standing;
+                }
+                Ok(())
+            }
+            Err(refused) => {
+                self.standings.refused = Some(refused);
+                self.context.state.metrics.limited(refused.policy.name());
+                let seconds = refused.retry_after_s();
+                let detail = format!(
+                    "the limit '{}' (RATE_LIMIT_{}) is used up; try again in {seconds} s",
+                    refused.policy.name(),
+                    refused.policy.name().to_uppercase()
+                );
+                Err(Problem::new(Code::RateLimited, detail).retry_after_s(seconds))
+            }
+        }
+    }
+
+    /// The caller's patience: the option, else `Prefer: wait=N`, else ten seconds. Without an outbox nothing can
+    /// be stored, so answering before the platform has is not on offer.
+    fn wait(&self, options: &PostOptions) -> Result<Duration, Problem> {
+        match options.wait {
+            Some(Duration::ZERO) => Err(Problem::new(
+                Code::BadOption,
+                "wait=0 asks for an answer as soon as the message is stored, and this proxy has no outbox to store it in; leave it out or write wait=1 to wait=60",
+            )),
+            Some(wait) => Ok(wait),
+            None => Ok(preferred_wait(self.context.request.headers()).unwrap_or(DEFAULT_WAIT)),
+        }
+    }
+
+    fn resolve(&mut self, channel: &Channel) -> Result<std::sync::Arc<[Destination]>, Problem> {
+        let destinations = self.context.state.directory.resolve(channel).map_err(|error| match error {
+            ResolveError::Ambiguous { choices } => Problem::new(
+                Code::AmbiguousChannel,
+                format!(
+                    "this channel could belong to {}; write it as {}:… or set DEFAULT_BACKEND",
+                    choices.join(" or "),
+                    choices.first().copied().unwrap_or_default()
+                ),
+            ),
+            ResolveError::UnknownAlias => Problem::new(
+                Code::UnknownChannel,
+                "this proxy posts only to its aliases, and this is none of them; the operator adds one to CHANNELS",
+            ),
+        })?;
+        if let [only] = &*destinations {
+            self.facts.backend = Some(only.backend);
+            self.facts.channel = Some(only.channel().to_owned());
+        }
+        Ok(destinations)
+    }
+
+    /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
+    async fn post_once(
+        &self,
+        caller: Caller<'_>,
+        message: Message,
+        options: PostOptions,
+        destinations: &[Destination],
+        deadline: Instant,
+    ) -> Result<Receipt, Problem> {
+        let Context {
+            state,
+            request,
+            address,
+            ..
+        } = self.context;
+        let who = match caller {
+            Caller::Token(token) => token.name().to_owned(),
+            Caller::Signed | Caller::Anonymous => address.to_string(),
+        };
+        let key = state
+            .limits
+            .key((who, request.uri().path(), request.uri().query()));
+        let slot = state.replays.slot(key, state.clock.now());
+        let mut first = tokio::time::timeout_at(deadline.into(), slot.lock())
+            .await
+            .map_err(|_| {
+                Problem::new(
+                    Code::BackendUnavailable,
+                    "the same GET is still being posted; try again later",
+                )
+                .retry_after_s(RETRY_AFTER_S)
+            })?;
+        if let Some(receipt) = &*first {
+            return Ok(receipt.clone());
+        }
+        let receipt = self
+            .post(caller, message, options, destinations, deadline)
+            .await?;
+        *first = Some(receipt.clone());
+        Ok(receipt)
+    }
+
+    async fn post(
+        &self,
+        caller: Caller<'_>,
+        message: Message,
+        options: PostOptions,
+        destinations: &[Destination],
+        deadline: Instant,
+    ) -> Result<Receipt, Problem> {
+        let dispatcher = self.context.dispatcher;
+        self.check_scope(caller, destinations, deadline).await?;
+        let ready = join_all(destinations.iter().map(|to| dispatcher.ready(to, deadline))).await;
+        let post = Post {
+            id: DeliveryId::generate(),
+            message,
+            title: options.title,
+            link: options.link,
+            level: options.level,
+            as_name: options.as_name,
+            format: options.format,
+        };
+        let rendered = self.render(&post, &ready)?;
+        let tries =
+            destinations
+                .iter()
+                .zip(ready)
+                .zip(&rendered)
+                .map(|((to, ready), parts)| async move {
+                    match ready {
+                        Err(failure) => (
+                            Delivery::untried(to.backend, to.channel(), &failure),
+                            Some(failure),
+                        ),
+                        Ok(ready) if options.dry => (Delivery::dry(&ready, parts), None),
+                        Ok(ready) => {
+                            let outcome = dispatcher.deliver(&ready, parts, deadline).await;
+                            (
+                                Delivery::tried(&ready, &outcome, parts.len()),
+                                outcome.result.err(),
+                            )
+                        }
+                    }
+                });
+        let ended: Vec<(Delivery, Option<Failure>)> = join_all(tries).await;
+        let failures: Vec<Failure> = ended
+            .iter()
+            .filter_map(|(_, failure)| failure.clone())
+            .collect();
+        let receipt = Receipt {
+            id: post.id.to_string(),
+            status: if options.dry { "dry" } else { "delivered" },
+            message: options.dry.then(|| post.message.as_str().to_owned()),
+            deliveries: ended.into_iter().map(|(delivery, _)| delivery).collect(),
+            replaced: post.message.replaced(),
+            ignored: options.ignored,
+        };
+        if failures.is_empty() {
+            return Ok(receipt);
+        }
+        Err(failed(receipt, &failures))
+    }
+
+    /// The parts for each destination; too many for any of them, and nothing is posted anywhere.
+    fn render(
+        &self,
+        post: &Post,
+        ready: &[Result<Ready, Failure>],
+    ) -> Result<Vec<Vec<Part>>, Problem> {
+        let max = self.context.state.max_parts;
+        ready
+            .iter()
+            .map(|ready| {
+                let Ok(ready) = ready else { return Ok(Vec::new()) };
+                let parts = ready.render(post);
+                if parts.len() > max {
+                    let detail = format!(
+                        "the message would take {} posts on {}, at most {max} are made (MAX_PARTS); shorten it",
+                        parts.len(),
+                        ready.backend
+                    );
+                    return Err(Problem::new(Code::MessageTooLong, detail));
+                }
+                Ok(parts)
+            })
+            .collect()
+    }
+
+    /// Whether the caller's token opens every destination, whatever their spelling.
+    async fn check_scope(
+        &self,
+        caller: Caller<'_>,
+        destinations: &[Destination],
+        deadline: Instant,
+    ) -> Result<(), Problem> {
+        let Caller::Token(token) = caller else {
+            return Ok(());
+        };
+        let Some(scope) = token.scope() else {
+            return Ok(());
+        };
+        for to in destinations {
+            if !scope.contains(to) && !self.is_same_as_any(to, scope, deadline).await {
+                let detail = format!(
+                    "the token '{}' does not open this channel; the operator adds it after '@' in PROXY_TOKENS",
+                    token.name()
+                );
+                return Err(Problem::new(Code::Forbidden, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a destination is one of `scope` under another spelling: a name and an id may mean the same.
+    async fn is_same_as_any(
+        &self,
+        to: &Destination,
+        scope: &[Destination],
+        deadline: Instant,
+    ) -> bool {
+        let dispatcher = self.context.dispatcher;
+        let may_be = |other: &Destination| dispatcher.may_be_same(to, other);
+        if !scope.iter().any(may_be) {
+            return false;
+        }
+        let Ok(wanted) = dispatcher.ready(to, deadline).await else {
+            return false;
+        };
+        for other in scope.iter().filter(|other| may_be(other)) {
+            if dispatcher
+                .ready(other, deadline)
+                .await
+                .is_ok_and(|open| open.is_same_place(&wanted))
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// `Prefer: wait=N` (RFC 7240), if it is a wait that is on offer.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let prefer = headers
+        .get_all("prefer")
+        .filter_map(|value| value.to_str().ok());
+    prefer
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|item| parse_wait(item.trim().strip_prefix("wait=")?))
+        .filter(|wait| !wait.is_zero())
+}
+
+/// Reads the body and throws it away.
+async fn drain(headers: &HeaderMap, mut payload: web::Payload, max: usize) -> Result<(), Problem> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_none_or(|length| length == 0) && !headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Ok(());
+    }
+    let too_large = || {
+        Problem::new(
+            Code::BodyTooLarge,
+            format!("the body is larger than {max} bytes (MAX_BODY); a post needs none"),
+        )
+        .closing()
+    };
+    if declared.is_some_and(|length| length > max as u64) {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut total = 0;
+        while let Some(chunk) = payload.next().await {
+            let broken = "the body broke off or its framing is wrong; a post needs no body";
+            total += chunk
+                .map_err(|_| Problem::new(Code::BadRequest, broken).closing())?
+                .len();
+            if total > max {
+                return Err(too_large());
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(BODY_DEADLINE, read)
+        .await
+        .unwrap_or_else(|_| {
+            let detail = "the body did not arrive within 5 seconds; a post needs none";
+            Err(Problem::new(Code::RequestTimeout, detail).closing())
+        })
+}
+
+fn denied_problem(denied: Denied) -> Problem {
+    match denied {
+        Denied::Missing => Problem::new(
+            Code::Unauthorized,
+            "credentials are missing; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS, or use a signed URL (?sig=…)",
+        ),
+        Denied::Bad => Problem::new(
+            Code::Unauthorized,
+            "the credentials are not good; check the secret, or that the signature was made for exactly this channel, message and options",
+        ),
+        Denied::QueryToken => Problem::new(
+            Code::Unauthorized,
+            "a token in the query is not accepted because URLs are logged; send it as 'Authorization: Bearer <secret>', or set ALLOW_QUERY_TOKEN=true",
+        ),
+        Denied::Expired => Problem::new(
+            Code::SignatureExpired,
+            "the signature of this URL has expired; sign a new one with a later expiry",
+        ),
+    }
+}
+
+/// The problem of a message that was not delivered everywhere.
+fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
+    let passing =
+        |failure: &Failure| matches!(failure, Failure::Later { .. } | Failure::Unknown { .. });
+    let problem = match (receipt.deliveries.len(), failures) {
+        (1, [failure]) => Problem {
+            platform_code: platform_code(failure),
+            ..Problem::new(code_of(failure), detail_of(&receipt))
+        },
+        (all, _) if failures.len() == all && failures.iter().all(passing) => Problem {
+            deliveries: receipt.deliveries,
+            ..Problem::new(Code::BackendUnavailable, summary(failures.len(), all))
+        },
+        (all, _) => Problem {
+            deliveries: receipt.deliveries,
+            ..Problem::new(Code::PartlyRejected, summary(failures.len(), all))
+        },
+    };
+    let problem = Problem {
+        id: receipt.id,
+        ..problem
+    };
+    if problem.code != Code::BackendUnavailable {
+        return problem;
+    }
+    let asked = failures.iter().filter_map(Failure::retry_after).max();
+    problem.retry_after_s(asked.map_or(RETRY_AFTER_S, |wait| {
+        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    }))
+}
+
+fn code_of(failure: &Failure) -> Code {
+    match failure {
+        Failure::Later { .. } | Failure::Unknown { .. } => Code::BackendUnavailable,
+        Failure::Refused {
+            reason: Refusal::UnknownChannel,
+            ..
+        } => Code::UnknownChannel,
+        Failure::Refused {
+            reason: Refusal::TooLong,
+            ..
+        } => Code::MessageTooLong,
+        Failure::Refused { .. } => Code::BackendRejected,
+    }
+}
+
+fn platform_code(failure: &Failure) -> Option<crate::domain::delivery::PlatformCode> {
+    match failure {
+        Failure::Refused { platform_code, .. } => platform_code.clone(),
+        Failure::Later { .. } | Failure::Unknown { .. } => None,
+    }
+}
+
+fn detail_of(receipt: &Receipt) -> String {
+    receipt
+        .deliveries
+        .first()
+        .and_then(|d| d.detail.clone())
+        .unwrap_or_default()
+}
+
+fn summary(failed: usize, all: usize) -> String {
+    format!(
+        "{failed} of {all} destinations did not take the message; each entry of deliveries says why"
+    )
+}

@@ -1,0 +1,198 @@
+//! From what a handler says to an HTTP answer.
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::problem::{Code, Problem};
+use super::receipt::{Receipt, json_line};
+
+/// What a handler says.
+pub(super) enum Reply {
+    /// A message was delivered, or would be.
+    Receipt(Box<Receipt>),
+    /// A refusal.
+    Problem(Box<Problem>),
+    /// 204 with `Allow`.
+    Options(&'static str),
+    /// Anything else: status, media type, text.
+    Text(u16, &'static str, Vec<u8>),
+}
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers that only answers to posts carry.
+#[derive(Default)]
+pub(super) struct PostHeaders<'a> {
+    pub policy: &'a str,
+    pub limit: String,
+}
+
+impl Reply {
+    /// The `code` of a problem.
+    pub(super) fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Problem(problem) => Some(problem.code.text()),
+            _ => None,
+        }
+    }
+
+    /// The HTTP answer. `base` is `PUBLIC_URL`.
+    pub(super) fn into_response(
+        self,
+        request: &HeaderMap,
+        request_id: &str,
+        base: &str,
+        post: Option<&PostHeaders<'_>>,
+    ) -> HttpResponse {
+        let plain = prefers_plain(request);
+        let (mut builder, body) = match self {
+            Self::Receipt(receipt) if plain => (ok(PLAIN), receipt.to_line().into_bytes()),
+            Self::Receipt(receipt) => (ok(JSON), json_line(&receipt)),
+            Self::Problem(problem) => refusal(&problem, plain, base),
+            Self::Options(allow) => {
+                let mut builder = HttpResponse::NoContent();
+                builder.insert_header((header::ALLOW, allow));
+                (builder, Vec::new())
+            }
+            Self::Text(status, media, body) => {
+                let mut builder = HttpResponse::build(status_of(status));
+                builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
+                builder
+                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                (builder, body)
+            }
+        };
+        if let Ok(id) = HeaderValue::try_from(request_id) {
+            builder.insert_header((REQUEST_ID, id));
+        }
+        builder.insert_header((
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ));
+        if let Some(post) = post {
+            post.write(&mut builder);
+        }
+        builder.body(body)
+    }
+}
+
+impl PostHeaders<'_> {
+    fn write(&self, builder: &mut HttpResponseBuilder) {
+        builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        for (name, value) in [
+            (RATE_LIMIT_POLICY, self.policy),
+            (RATE_LIMIT, self.limit.as_str()),
+        ] {
+            if !value.is_empty() {
+                builder.insert_header((name, value));
+            }
+        }
+    }
+}
+
+fn ok(media: &'static str) -> HttpResponseBuilder {
+    let mut builder = HttpResponse::Ok();
+    builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
+    builder
+}
+
+fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, Vec<u8>) {
+    let mut builder = HttpResponse::build(problem.code.status());
+    let (media, body) = if plain {
+        (PLAIN, problem.to_line().into_bytes())
+    } else {
+        ("application/problem+json", problem.to_json(base))
+    };
+    builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
+    if let Some(seconds) = problem.retry_after_s {
+        builder.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if problem.code == Code::Unauthorized {
+        builder.insert_header((
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer, Basic realm=\"message-webhook-proxy\""),
+        ));
+    }
+    if let Some(allow) = problem.allow {
+        builder.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
+    }
+    if problem.close {
+        builder.force_close();
+    }
+    (builder, body)
+}
+
+fn status_of(status: u16) -> actix_web::http::StatusCode {
+    actix_web::http::StatusCode::from_u16(status)
+        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Whether `text/plain` is asked for by name, and liked better than JSON.
+pub(super) fn prefers_plain(headers: &HeaderMap) -> bool {
+    let plain = quality(headers, &["text/plain"]);
+    plain > 0 && plain > quality(headers, &["application/json", "application/problem+json"])
+}
+
+/// Whether `text/html` is asked for by name.
+pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
+    quality(headers, &["text/html"]) > 0
+}
+
+/// How much a media type is liked, in thousandths; 0 if it is not named. Of equals, the first wins.
+fn quality(headers: &HeaderMap, media: &[&str]) -> i32 {
+    let Some(accept) = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return 0;
+    };
+    accept
+        .split(',')
+        .zip(0i32..)
+        .filter_map(|(item, position)| {
+            let mut fields = item.split(';').map(str::trim);
+            let name = fields.next()?;
+            media
+                .iter()
+                .any(|m| m.eq_ignore_ascii_case(name))
+                .then_some(())?;
+            let q = fields
+                .find_map(|f| f.strip_prefix("q="))
+                .map_or(Some(1.0f32), |q| q.parse().ok())?;
+            #[expect(clippy::cast_possible_truncation, reason = "q is at most 1")]
+            let weight = (q.clamp(0.0, 1.0) * 1000.0) as i32 * 100;
+            (weight > 0).then(|| (weight - position.min(99)).max(1))
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_asked_for_by_name() {
+        for (accept, plain) in [
+            ("text/plain", true),
+            ("text/plain, */*", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/plain", false),
+            ("text/plain, application/json", true),
+            ("application/json;q=0.5, text/plain", true),
+            ("text/plain;q=0", false),
+            ("text/html", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(prefers_plain(&headers), plain, "{accept}");
+        }
+        assert!(!prefers_plain(&HeaderMap::new()));
+    }
+}
