@@ -127,7 +127,7 @@ mod tests {
         let turns: Vec<_> = (0..4)
             .map(|_| lanes.reserve(1, pace, now, far).unwrap() - now)
             .collect();
-        assert_eq!(turns, [S * 0, S, S * 2, S * 3]);
+        assert_eq!(turns, [Duration::ZERO, S, S * 2, S * 3]);
         assert_eq!(lanes.reserve(1, pace, now, now + S * 4), Err(S * 4));
         assert_eq!(
             lanes.reserve(1, pace, now + S * 4, now + S * 5),
@@ -143,7 +143,7 @@ mod tests {
         let turns: Vec<_> = (0..5)
             .map(|_| lanes.reserve(1, pace, now, now + S * 9).unwrap() - now)
             .collect();
-        assert_eq!(turns[..3], [S * 0; 3]);
+        assert_eq!(turns[..3], [Duration::ZERO; 3]);
         assert!(turns[3] > S / 4 && turns[4] > turns[3]);
     }
 
