@@ -1,0 +1,253 @@
+//! What Slack's Web API answered, as an outcome. Pure; arbitrary bytes are an answer too.
+//!
+//! The rule of the platform: `ok` decides, never the status alone; statuses matter where the body is not
+//! Slack's. A detail holds texts of ours and cleaned codes, never what came from outside.
+
+use serde::Deserialize;
+
+use super::codes::{Meaning, advice, meaning};
+use crate::backends::wire::{Answer, WireError};
+use crate::domain::delivery::{Failure, Later, Posted, Refusal};
+
+/// The scope of the sender's name.
+const SCOPE_OF_NAME: &str = "chat:write.customize";
+
+/// What every answer of the Web API has, and what posts add.
+#[derive(Deserialize)]
+struct Reply {
+    ok: bool,
+    error: Option<String>,
+    needed: Option<String>,
+    channel: Option<String>,
+    ts: Option<String>,
+}
+
+/// The outcome of `chat.postMessage`.
+///
+/// # Errors
+/// The failure that the answer means; [`Failure::Unknown`] when the message may have been posted.
+pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
+    match status_group(answer.status) {
+        StatusGroup::Redirect => return Err(redirected("SLACK_API_URL")),
+        StatusGroup::Throttled => return Err(throttled(answer)),
+        _ => {}
+    }
+    match reply(answer) {
+        Some(reply) if !reply.ok => Err(refusal(&reply, answer)),
+        Some(reply) if answer.is_success() => Ok(Posted {
+            channel: reply.channel.and_then(safe_id),
+            message_id: reply.ts.and_then(safe_id),
+            link: None,
+        }),
+        // Said to be posted, with a status that denies it.
+        Some(_) => Err(unusable()),
+        None => Err(by_status(answer)),
+    }
+}
+
+/// The outcome of a call that only reads: nothing can have been posted, so nothing is unknown.
+///
+/// # Errors
+/// The failure that the answer means.
+pub fn classify_read(answer: &Answer) -> Result<(), Failure> {
+    match classify(answer) {
+        Ok(_) => Ok(()),
+        Err(Failure::Unknown { .. }) => Err(Failure::later(
+            Later::Unavailable,
+            answer.retry_after,
+            "Slack gave no usable answer: it has an outage, or SLACK_API_URL is not the address of its API",
+        )),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The failure of a call that only reads and got no answer.
+#[must_use]
+pub(super) fn unread(error: WireError) -> Failure {
+    match error.into_failure("Slack") {
+        Failure::Unknown { .. } => {
+            Failure::later(Later::Unavailable, None, format!("Slack: {error}"))
+        }
+        failure => failure,
+    }
+}
+
+/// Groups of statuses that mean the same whoever answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatusGroup {
+    /// 2xx.
+    Success,
+    /// 3xx: never followed, the credential would go along.
+    Redirect,
+    /// 429.
+    Throttled,
+    /// 408, 425, 5xx.
+    Unavailable,
+    /// Other 4xx.
+    Refused,
+    /// What is no final status at all.
+    Strange,
+}
+
+pub(super) fn status_group(status: u16) -> StatusGroup {
+    match status {
+        200..=299 => StatusGroup::Success,
+        300..=399 => StatusGroup::Redirect,
+        429 => StatusGroup::Throttled,
+        408 | 425 | 500..=599 => StatusGroup::Unavailable,
+        400..=499 => StatusGroup::Refused,
+        _ => StatusGroup::Strange,
+    }
+}
+
+/// The body as Slack's JSON object. An array would be read as one too, field by field: refused.
+fn reply(answer: &Answer) -> Option<Reply> {
+    let object = answer.body.trim_ascii_start().starts_with(b"{");
+    object.then(|| answer.json())?
+}
+
+fn refusal(reply: &Reply, answer: &Answer) -> Failure {
+    let code = reply.error.as_deref().unwrap_or_default();
+    if code == "missing_scope" {
+        return missing_scope(reply.needed.as_deref().unwrap_or_default());
+    }
+    of_code(code, answer).unwrap_or_else(|| match status_group(answer.status) {
+        StatusGroup::Unavailable => unavailable(answer),
+        _ => Failure::refused(
+            Refusal::Rejected,
+            code,
+            "Slack refuses the message with a code that is not known here: see platform_code and Slack's documentation",
+        ),
+    })
+}
+
+/// The failure of a listed code.
+pub(super) fn of_code(code: &str, answer: &Answer) -> Option<Failure> {
+    let meaning = meaning(code)?;
+    let detail = advice(code, meaning);
+    let refused = |reason| Failure::refused(reason, code, detail);
+    Some(match meaning {
+        Meaning::Throttled => throttled(answer),
+        Meaning::Later => Failure::later(Later::Unavailable, answer.retry_after, detail),
+        Meaning::Ambiguous => Failure::Unknown {
+            detail: detail.to_owned(),
+        },
+        Meaning::Credentials => refused(Refusal::Credentials),
+        Meaning::UnknownChannel => refused(Refusal::UnknownChannel),
+        Meaning::NotAllowed => refused(Refusal::NotAllowed),
+        Meaning::Archived => refused(Refusal::Archived),
+        Meaning::TooLong => refused(Refusal::TooLong),
+        Meaning::Rejected => refused(Refusal::Rejected),
+    })
+}
+
+/// A missing scope for a name is this post's trouble alone; were it the bot's, any caller could stop all
+/// posts with `as`.
+fn missing_scope(needed: &str) -> Failure {
+    let scope = safe_scopes(needed);
+    if scope.contains(SCOPE_OF_NAME) {
+        return Failure::refused(
+            Refusal::NotAllowed,
+            "missing_scope",
+            "the app lacks the scope chat:write.customize, which the option 'as' needs: leave 'as' out, or add the scope under OAuth & Permissions and reinstall the app",
+        );
+    }
+    let which = if scope.is_empty() {
+        "chat:write"
+    } else {
+        &scope
+    };
+    Failure::refused(
+        Refusal::Credentials,
+        "missing_scope",
+        format!(
+            "the app lacks the scope {which}: add it under OAuth & Permissions, reinstall the app and set the new SLACK_BOT_TOKEN"
+        ),
+    )
+}
+
+/// Keeps what is safe of a list of scopes; like a platform code, with the `:` and `,` that scopes have.
+pub(super) fn safe_scopes(raw: &str) -> String {
+    raw.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | ','))
+        .take(80)
+        .collect()
+}
+
+/// An id or a `ts` as Slack makes them; anything else is not repeated.
+fn safe_id(raw: String) -> Option<String> {
+    let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
+    (!raw.is_empty() && raw.len() <= 64 && raw.bytes().all(safe)).then_some(raw)
+}
+
+fn by_status(answer: &Answer) -> Failure {
+    match status_group(answer.status) {
+        StatusGroup::Success | StatusGroup::Strange => unusable(),
+        StatusGroup::Redirect => redirected("SLACK_API_URL"),
+        StatusGroup::Throttled => throttled(answer),
+        StatusGroup::Unavailable => unavailable(answer),
+        StatusGroup::Refused => refused_by_status(answer.status),
+    }
+}
+
+/// A refusal without Slack's JSON: something else stands at that address, or before it.
+fn refused_by_status(status: u16) -> Failure {
+    match status {
+        401 => Failure::refused(
+            Refusal::Credentials,
+            "",
+            "Slack's address answered 401: check SLACK_BOT_TOKEN and SLACK_API_URL",
+        ),
+        413 => Failure::refused(
+            Refusal::TooLong,
+            "",
+            "the message is longer than Slack's address takes (413): shorten it",
+        ),
+        403 | 404 | 405 | 407 | 410 | 421 => Failure::refused(
+            Refusal::Misconfigured,
+            "",
+            format!(
+                "{status}, and not by Slack's API: check SLACK_API_URL, and any proxy on the way"
+            ),
+        ),
+        _ => Failure::refused(
+            Refusal::Rejected,
+            "",
+            format!("Slack's address refused the message with status {status}"),
+        ),
+    }
+}
+
+pub(super) fn redirected(what: &str) -> Failure {
+    Failure::refused(
+        Refusal::Misconfigured,
+        "",
+        format!("the URL redirects to somewhere else; set {what} to the final address"),
+    )
+}
+
+pub(super) fn throttled(answer: &Answer) -> Failure {
+    Failure::later(
+        Later::Throttled,
+        answer.retry_after,
+        advice("rate_limited", Meaning::Throttled),
+    )
+}
+
+pub(super) fn unavailable(answer: &Answer) -> Failure {
+    Failure::later(
+        Later::Unavailable,
+        answer.retry_after,
+        format!(
+            "Slack is not available at present (status {})",
+            answer.status
+        ),
+    )
+}
+
+pub(super) fn unusable() -> Failure {
+    Failure::Unknown {
+        detail: "Slack took the request and gave no usable answer; the message may or may not have been posted"
+            .to_owned(),
+    }
+}
