@@ -6,6 +6,7 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod mattermost;
 pub mod slack;
 pub mod wire;
 
@@ -24,7 +25,7 @@ use crate::env::{Reader, Var};
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
-pub const KINDS: &[Kind] = &[slack::KIND, console::KIND];
+pub const KINDS: &[Kind] = &[mattermost::KIND, slack::KIND, console::KIND];
 
 /// A platform as the program knows it before any credential is read.
 pub struct Kind {

@@ -21,6 +21,13 @@ pub fn split(text: &str, max: usize, cost: impl Fn(&str) -> usize) -> Vec<&str> 
     parts
 }
 
+/// The first part of `text` whose cost is at most `max`, and all that follows it, for a first part with a
+/// limit of its own; see [`split`].
+#[must_use]
+pub fn split_first(text: &str, max: usize, cost: impl Fn(&str) -> usize) -> (&str, &str) {
+    text.split_at(cut(text, max, &cost))
+}
+
 /// Where the first part ends: after the last line end that fits, else the last space, else the last
 /// character. A boundary in the first half is passed over, or short lines would make tiny parts.
 fn cut(text: &str, max: usize, cost: &impl Fn(&str) -> usize) -> usize {
@@ -65,6 +72,16 @@ mod tests {
         assert_eq!(split("abcdefgh", 3, chars), ["abc", "def", "gh"]);
         assert_eq!(split("short", 100, chars), ["short"]);
         assert_eq!(split("a\nbcdefghijkl", 10, chars), ["a\nbcdefghi", "jkl"]);
+    }
+
+    #[test]
+    fn the_first_part_may_have_its_own_limit() {
+        assert_eq!(
+            split_first("one two three", 9, chars),
+            ("one two ", "three")
+        );
+        assert_eq!(split_first("short", 100, chars), ("short", ""));
+        assert_eq!(split_first("", 1, chars), ("", ""));
     }
 
     #[test]
