@@ -6,6 +6,7 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod teams;
 pub mod wire;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::env::{Reader, Var};
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
-pub const KINDS: &[Kind] = &[console::KIND];
+pub const KINDS: &[Kind] = &[teams::KIND, console::KIND];
 
 /// A platform as the program knows it before any credential is read.
 pub struct Kind {
