@@ -21,6 +21,10 @@ mod answers;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod reader;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod tests;
