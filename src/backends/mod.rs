@@ -8,6 +8,7 @@
 pub mod console;
 pub mod mattermost;
 pub mod slack;
+pub mod teams;
 pub mod wire;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::env::{Reader, Var};
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
-pub const KINDS: &[Kind] = &[mattermost::KIND, slack::KIND, console::KIND];
+pub const KINDS: &[Kind] = &[mattermost::KIND, slack::KIND, teams::KIND, console::KIND];
 
 /// A platform as the program knows it before any credential is read.
 pub struct Kind {

@@ -76,6 +76,10 @@ pub struct Outcome {
     pub parts_taken: usize,
 }
 
+/// How long after its first attempt a part may be sent again although it may have been posted. Mattermost
+/// recognises a repeat for 30 s after it saved the first (reference, section 5); this stays well inside.
+const REPEATS_RECOGNISED_FOR: Duration = Duration::from_secs(25);
+
 impl Platforms {
     /// Puts configured backends and webhooks together.
     #[must_use]
@@ -238,9 +242,11 @@ impl Dispatcher {
         deadline: Instant,
     ) -> Result<Posted, Failure> {
         let mut attempt = 0;
+        let mut first_sent = None;
         loop {
             attempt += 1;
             self.take_turn(ready, deadline).await?;
+            let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
                 Some(Ok(posted)) => return Ok(posted),
@@ -254,7 +260,9 @@ impl Dispatcher {
                 return Err(failure);
             };
             let until = self.shared.clock.now() + delay;
-            if until >= deadline {
+            let repeat_is_safe = until < sent_at + REPEATS_RECOGNISED_FOR;
+            if until >= deadline || (matches!(failure, Failure::Unknown { .. }) && !repeat_is_safe)
+            {
                 return Err(failure);
             }
             tokio::time::sleep_until(until.into()).await;

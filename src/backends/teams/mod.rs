@@ -1,0 +1,162 @@
+//! Microsoft Teams: a bot over the Bot Connector, and flows' incoming webhooks.
+//!
+//! One delivery is: the token, one request, and what the answer means. A token that has aged is replaced
+//! once; everything else that could be tried again is the dispatcher's. Targets are ids; `ALLOW_MENTIONS`
+//! changes nothing here (see `text`), and a post has no link, because the connector gives none.
+
+pub mod answer;
+mod card;
+pub mod login;
+mod markup;
+mod place;
+mod render;
+mod settings;
+mod text;
+mod token;
+pub mod trust;
+pub mod webhook;
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod reader;
+#[cfg(test)]
+mod setup;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use http::Uri;
+
+use super::wire::{Answer, Call};
+use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use crate::domain::delivery::{Failure, Post, Posted, Refusal};
+use crate::domain::web_url::{WebUrl, WebUrlError};
+use crate::env::Reader;
+use place::Place;
+use render::Envelope;
+use settings::{Settings, Tenant};
+use token::{Token, Tokens};
+
+/// Teams as a platform.
+pub const KIND: Kind = Kind {
+    name: "teams",
+    vars: settings::VARS,
+    recognises: place::recognises,
+    configure,
+    webhooks: Some(webhook::WEBHOOKS),
+    // The connector takes 7 in one second but only 60 in 30 s and 1800 in an hour for one conversation
+    // (reference/teams.md 2.8, checked 2026-11-21); webhooks take 4/s. Its Retry-After does the rest.
+    pace: "1/s",
+};
+
+const PLATFORM: &str = "Teams";
+/// The answer that may be the token's age rather than wrong credentials.
+const UNAUTHORIZED: u16 = 401;
+
+/// The configured bot.
+struct Teams {
+    tokens: Tokens,
+    tenant: Tenant,
+    service: WebUrl,
+    /// Where new threads are made.
+    threads: Uri,
+}
+
+fn configure(reader: &mut Reader<'_>, _: &Shared) -> Option<Arc<dyn Backend>> {
+    let settings = settings::read(reader)?;
+    match Teams::new(settings) {
+        Ok(teams) => Some(Arc::new(teams)),
+        Err(fault) => {
+            reader.fault("TEAMS_SERVICE_URL or TEAMS_LOGIN_URL", fault);
+            None
+        }
+    }
+}
+
+impl Teams {
+    fn new(settings: Settings) -> Result<Self, WebUrlError> {
+        let tenant = settings.tenant.as_str();
+        let login = settings
+            .login
+            .join(&format!("/{tenant}/oauth2/v2.0/token"))?;
+        let scope = settings.scope();
+        Ok(Self {
+            tokens: Tokens::new(login, &settings.app_id, &settings.password, scope),
+            threads: settings.service.join("/v3/conversations")?,
+            tenant: settings.tenant,
+            service: settings.service,
+        })
+    }
+
+    /// Where a post to this place goes. The one URL that is made for a message is a conversation's, whose
+    /// id is part of it.
+    fn uri(&self, place: Place<'_>) -> Result<Cow<'_, Uri>, Failure> {
+        match place {
+            Place::Channel(_) => Ok(Cow::Borrowed(&self.threads)),
+            Place::Conversation(id) => {
+                let path = format!("/v3/conversations/{}/activities", place::encoded(id));
+                self.service.join(&path).map(Cow::Owned).map_err(|_| {
+                    let detail = "this Teams id cannot be part of a URL; copy it again";
+                    Failure::refused(Refusal::UnknownChannel, "", detail)
+                })
+            }
+        }
+    }
+
+    async fn post(&self, wire: &dyn Wire, target: &str, part: &Part) -> Result<Posted, Failure> {
+        let uri = self.uri(Place::parse(target)?)?;
+        let token = self.tokens.get(wire).await?;
+        let mut answer = send(wire, &uri, &token, part).await?;
+        if answer.status == UNAUTHORIZED {
+            self.tokens.forget(&token);
+            let fresh = self.tokens.get(wire).await?;
+            answer = send(wire, &uri, &fresh, part).await?;
+        }
+        answer::classify(&answer).map(|posted| Posted {
+            channel: Some(place::bare(target).to_owned()),
+            ..posted
+        })
+    }
+}
+
+async fn send(wire: &dyn Wire, uri: &Uri, token: &Token, part: &Part) -> Result<Answer, Failure> {
+    let call = Call::post_json(uri, Some(token.authorization()), part.body.clone());
+    let answer = wire.call(call).await;
+    answer.map_err(|e| e.into_failure(PLATFORM))
+}
+
+impl Backend for Teams {
+    fn render(&self, post: &Post, to: &Recipient) -> Vec<Part> {
+        let tenant = match &self.tenant {
+            Tenant::Single(id) => Some(id.as_str()),
+            Tenant::Multi(_) => None,
+        };
+        // A target that cannot be posted to is refused by `deliver`; a dry run still shows the message.
+        let envelope = match Place::parse(to.channel()) {
+            Ok(Place::Channel(channel)) => Envelope::Thread { tenant, channel },
+            Ok(Place::Conversation(_)) | Err(_) => Envelope::Reply,
+        };
+        render::parts(post, envelope)
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        to: &'a Recipient,
+        part: &'a Part,
+    ) -> LocalBoxFuture<'a, Result<Posted, Failure>> {
+        Box::pin(self.post(wire, to.channel(), part))
+    }
+
+    fn check<'a>(&'a self, wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.tokens.check(wire))
+    }
+}
