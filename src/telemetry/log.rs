@@ -37,7 +37,7 @@ pub const VARS: &[Var] = &[
     },
     Var {
         name: "RUST_LOG",
-        default: "info",
+        default: "info,actix_server=warn",
         secret: false,
         doc: "what is logged, such as `warn` or `info,message_webhook_proxy=debug`",
     },
