@@ -25,9 +25,15 @@ fn the_table_of_variables_is_the_codes() {
 
 #[test]
 fn the_table_of_problems_is_the_codes() {
-    let mut table = String::from("| status | `code` | what it means, and the cure |\n|---|---|---|\n");
+    let mut table =
+        String::from("| status | `code` | what it means, and the cure |\n|---|---|---|\n");
     for row in CODES {
-        writeln!(table, "| {} | `{}` | {}. {} |", row.status, row.text, row.title, row.fix).unwrap();
+        writeln!(
+            table,
+            "| {} | `{}` | {}. {} |",
+            row.status, row.text, row.title, row.fix
+        )
+        .unwrap();
     }
 
     check("problems", &table);
@@ -56,5 +62,8 @@ fn check(name: &str, want: &str) {
         std::fs::write(&path, format!("{before}{open}{want}{close}{after}")).unwrap();
         return;
     }
-    assert_eq!(have, want, "the README's table '{name}' is old; UPDATE_README=1 cargo test --test it readme");
+    assert_eq!(
+        have, want,
+        "the README's table '{name}' is old; UPDATE_README=1 cargo test --test it readme"
+    );
 }
