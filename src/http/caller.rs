@@ -157,15 +157,14 @@ impl Settings {
         self.tokens.is_empty() && self.keys.is_empty()
     }
 
-    /// Finds out who posts. `options` is `None` when the query could not be read; `signed` is what a
-    /// signature of this request covers.
+    /// Finds out who posts. `signed` is what a signature of this request covers.
     ///
     /// # Errors
     /// [`Denied`] says why not.
     pub fn identify(
         &self,
         headers: &HeaderMap,
-        options: Option<&PostOptions>,
+        options: &PostOptions,
         signed: Signed<'_>,
         now_unix_s: u64,
     ) -> Result<Caller<'_>, Denied> {
@@ -179,9 +178,6 @@ impl Settings {
                 .map(Caller::Token)
                 .ok_or(Denied::Bad);
         }
-        let Some(options) = options else {
-            return Err(Denied::Missing);
-        };
         if let Some(sig) = &options.sig {
             return self.verify(sig.expose(), signed, now_unix_s);
         }

@@ -124,19 +124,13 @@ impl<'a> Request<'a> {
         let signed = Signed {
             channel: decoded.channel.as_deref().unwrap_or_default(),
             message: decoded.message.as_deref().unwrap_or_default(),
-            options: decoded
-                .options
-                .as_ref()
-                .map(|o| o.given.as_slice())
-                .unwrap_or_default(),
+            options: &decoded.options.given,
         };
         let now = state.clock.unix().as_secs();
-        let denied = match state.callers.identify(
-            request.headers(),
-            decoded.options.as_ref().ok(),
-            signed,
-            now,
-        ) {
+        let denied = match state
+            .callers
+            .identify(request.headers(), &decoded.options, signed, now)
+        {
             Ok(caller) => return Ok(caller),
             Err(denied) => denied,
         };
