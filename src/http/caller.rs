@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use envconfig::Envconfig;
 
 use crate::domain::options::PostOptions;
-use crate::domain::signing::{Signature, SignatureError, Signed, SigningKeys};
+use crate::domain::signing::{Scope, Signature, SignatureError, Signed, SigningKeys};
 use crate::domain::token::{Token, TokenTable};
 use crate::env::{Reader, Var, parse_bool};
 
@@ -179,7 +179,12 @@ impl Settings {
                 .ok_or(Denied::Bad);
         }
         if let Some(sig) = &options.sig {
-            return self.verify(sig.expose(), signed, now_unix_s);
+            let signature = Signature::parse(sig.expose()).map_err(|_| Denied::Bad)?;
+            // A signature that anybody may extend must not carry a second credential.
+            if signature.scope() == Scope::Channel && options.token.is_some() {
+                return Err(Denied::Bad);
+            }
+            return self.verify(&signature, signed, now_unix_s);
         }
         match &options.token {
             Some(_) if !self.allow_query_token => Err(Denied::QueryToken),
@@ -192,9 +197,13 @@ impl Settings {
         }
     }
 
-    fn verify(&self, sig: &str, signed: Signed<'_>, now_unix_s: u64) -> Result<Caller<'_>, Denied> {
-        let signature = Signature::parse(sig).map_err(|_| Denied::Bad)?;
-        match self.keys.verify(&signature, signed, now_unix_s) {
+    fn verify(
+        &self,
+        signature: &Signature,
+        signed: Signed<'_>,
+        now_unix_s: u64,
+    ) -> Result<Caller<'_>, Denied> {
+        match self.keys.verify(signature, signed, now_unix_s) {
             Ok(()) => Ok(Caller::Signed),
             Err(SignatureError::Bad) => Err(Denied::Bad),
             Err(SignatureError::Expired) => Err(Denied::Expired),
