@@ -91,10 +91,8 @@ pub enum Caller<'a> {
 pub enum Denied {
     /// No credentials.
     Missing,
-    /// Credentials that are not good.
+    /// Credentials that are not good, or in a place where they do not count.
     Bad,
-    /// A token in the query, which is switched off.
-    QueryToken,
     /// A genuine signature whose time is over.
     Expired,
 }
@@ -187,7 +185,7 @@ impl Settings {
             return self.verify(&signature, signed, now_unix_s);
         }
         match &options.token {
-            Some(_) if !self.allow_query_token => Err(Denied::QueryToken),
+            Some(_) if !self.allow_query_token => Err(Denied::Bad),
             Some(token) => self
                 .tokens
                 .find(token.expose().as_bytes())

@@ -137,7 +137,7 @@ impl<'a> Request<'a> {
         state.metrics.unauthorized();
         let key = state.limits.key(limit_unit(*address));
         let tried = match denied {
-            Denied::Bad | Denied::QueryToken => state.limits.bad_credentials(key),
+            Denied::Bad => state.limits.bad_credentials(key),
             Denied::Missing => state.limits.spent_credentials(key),
             Denied::Expired => Ok(()),
         };
@@ -464,19 +464,12 @@ async fn drain(headers: &HeaderMap, mut payload: web::Payload, max: usize) -> Re
         })
 }
 
+/// One answer to all failures (A3), so that a guess learns nothing; it names every fix.
 fn denied_problem(denied: Denied) -> Problem {
     match denied {
-        Denied::Missing => Problem::new(
+        Denied::Missing | Denied::Bad => Problem::new(
             Code::Unauthorized,
-            "credentials are missing; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS, or use a signed URL (?sig=…)",
-        ),
-        Denied::Bad => Problem::new(
-            Code::Unauthorized,
-            "the credentials are not good; check the secret, or that the signature was made for exactly this channel, message and options",
-        ),
-        Denied::QueryToken => Problem::new(
-            Code::Unauthorized,
-            "a token in the query is not accepted because URLs are logged; send it as 'Authorization: Bearer <secret>', or set ALLOW_QUERY_TOKEN=true",
+            "credentials are missing or not good; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS, or a signature (?sig=…) made for exactly this channel, message and options; a token in the query counts only with ALLOW_QUERY_TOKEN=true, because URLs are logged",
         ),
         Denied::Expired => Problem::new(
             Code::SignatureExpired,
