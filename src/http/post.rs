@@ -153,11 +153,11 @@ impl<'a> Request<'a> {
 
     fn limit_caller(&mut self, caller: Caller<'_>) -> Result<(), Problem> {
         let Context { state, address, .. } = self.context;
-        let key = match caller {
-            Caller::Token(token) => state.limits.key(token.name()),
-            Caller::Signed | Caller::Anonymous => state.limits.key(limit_unit(*address)),
+        let limits = &state.limits;
+        let standing = match caller {
+            Caller::Token(token) => limits.named(token.name()),
+            Caller::Signed | Caller::Anonymous => limits.caller(limits.key(limit_unit(*address))),
         };
-        let standing = state.limits.caller(key);
         self.note_limit(0, standing)?;
         state.metrics.post(caller.name());
         Ok(())
