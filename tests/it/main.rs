@@ -13,5 +13,6 @@ mod callers;
 mod deploy;
 mod diagrams;
 mod fixture;
+mod limits;
 mod readme;
 mod support;
