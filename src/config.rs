@@ -187,7 +187,8 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     let shared = Shared { mentions };
     let platforms = platforms(&mut reader, &vars, &shared);
     let (directory, webhooks) = directory(&mut reader, &vars, &platforms);
-    if let Err(lines) = callers.tokens.bind(&directory) {
+    let unsure = reader.is_faulty("CHANNELS") || reader.is_faulty("DEFAULT_BACKEND");
+    if !unsure && let Err(lines) = callers.tokens.bind(&directory) {
         lines
             .iter()
             .for_each(|line| reader.fault("PROXY_TOKENS", line));
@@ -273,10 +274,15 @@ fn directory(
             parse_bool,
         ),
     };
-    let configured = |name: &str| platforms.iter().any(|p| p.name == name && p.bot.is_some());
+    // A platform whose variables are wrong is meant to be there: its channels are no faults of their own.
+    let configured = |kind: &&Kind| {
+        let faulty = kind.vars.iter().any(|var| reader.is_faulty(var.name));
+        let is_on = |p: &Platform| p.name == kind.name && p.bot.is_some();
+        faulty || platforms.iter().any(is_on)
+    };
     let shapes = KINDS
         .iter()
-        .filter(|kind| configured(kind.name))
+        .filter(configured)
         .map(|kind| BackendShape {
             name: kind.name,
             recognises: kind.recognises,
