@@ -10,6 +10,7 @@
 )]
 
 mod callers;
+mod config;
 mod deploy;
 mod diagrams;
 mod fixture;
