@@ -222,7 +222,7 @@ impl Caller<'_> {
 }
 
 /// The secret of `Authorization: Bearer <secret>` or of the password of `Basic`; `None` without the header.
-fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
+pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else {
         return Ok(None);
