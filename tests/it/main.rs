@@ -15,5 +15,6 @@ mod deploy;
 mod diagrams;
 mod fixture;
 mod limits;
+mod operating;
 mod readme;
 mod support;
