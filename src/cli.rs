@@ -74,9 +74,10 @@ fn serve(env: Env) -> Exit {
         tracing::warn!("{warning}");
     }
     let ended = actix_web::rt::System::new().block_on(async move {
+        // Before anybody can read that it listens, and stop it.
+        let shutdown = shutdown_signal().map_err(|error| format!("signals: {error}"))?;
         let app = App::build(settings, log).map_err(|error| error.to_string())?;
         tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
-        let shutdown = shutdown_signal().map_err(|error| format!("signals: {error}"))?;
         app.run(shutdown).await.map_err(|error| error.to_string())
     });
     match ended {
