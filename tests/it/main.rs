@@ -16,5 +16,6 @@ mod diagrams;
 mod fixture;
 mod limits;
 mod operating;
+mod process;
 mod readme;
 mod support;
