@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::support::{
-    Proxy, Response, Setup, log_field, log_message, message_path, percent_encode,
+    Mattermost, Proxy, Response, Setup, log_field, log_message, message_path, percent_encode,
 };
 
 const CI: &str = "Kq3vT8wZpL5nX2rY";
@@ -452,6 +452,51 @@ fn a_scoped_token_opens_its_destinations_under_any_spelling() {
         door.proxy.stdout_line();
     }
     assert_eq!(door.proxy.stdout_so_far().len(), expected);
+}
+
+/// A2: a name and an id of one channel are one destination, in the token as in the URL.
+#[test]
+fn a_scope_by_name_opens_the_id_and_the_other_way_round() {
+    let mattermost = Mattermost::start();
+    let [builds, deploys] = ["builds", "deploys"].map(|name| mattermost.channel(name));
+    let tokens = format!("by-name@acme/builds={CI} by-id@{builds}={DEPLOY}");
+    let door = Door::start(
+        setup(&[
+            ("PROXY_TOKENS", &tokens),
+            ("CHANNELS", &format!("here=mattermost:{builds}")),
+        ])
+        .with(&mattermost),
+    );
+
+    for secret in [CI, DEPLOY] {
+        for channel in [
+            builds.as_str(),
+            "acme/builds",
+            "mattermost:acme/builds",
+            "here",
+        ] {
+            assert_delivered(
+                &door.ask_as(secret, message_path(channel, "to the builds", &[])),
+                channel,
+            );
+        }
+        for channel in [
+            deploys.as_str(),
+            "acme/deploys",
+            "acme/nowhere",
+            "console:builds",
+        ] {
+            assert_refused(
+                &door.ask_as(secret, message_path(channel, "not from here", &[])),
+                403,
+                "forbidden",
+                channel,
+            );
+        }
+    }
+
+    assert_eq!(mattermost.posts().len(), 8);
+    assert!(door.proxy.stdout_so_far().is_empty());
 }
 
 /// A5: both secrets open while one replaces the other, and both are the same caller.

@@ -187,11 +187,14 @@ fn signed(message: &str) -> String {
     message_path("demo", message, &[("sig", &sig)])
 }
 
+/// Header fields of one request.
+type Fields = &'static [(&'static str, &'static str)];
+
 /// C1: the address is the n-th from the right; what a caller can write itself decides nothing.
 #[test]
 fn forged_addresses_do_not_change_who_is_counted() {
     // Hops, then what is sent in turn: all of it is one caller.
-    let cases: [(&str, &[&[(&str, &str)]]); 3] = [
+    let cases: [(&str, &[Fields]); 3] = [
         (
             "0",
             &[
