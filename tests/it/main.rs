@@ -12,4 +12,5 @@
 mod deploy;
 mod diagrams;
 mod fixture;
+mod mattermost;
 mod support;
