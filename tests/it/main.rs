@@ -9,8 +9,10 @@
     reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
 )]
 
+mod delivery;
 mod deploy;
 mod diagrams;
 mod fixture;
 mod mattermost;
 mod support;
+mod tls;

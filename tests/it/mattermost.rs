@@ -11,6 +11,9 @@ use crate::support::{Gate, Mattermost, Proxy, Reply, Response, canary, message_p
 /// Quotes, a newline, emoji, `#`, a percent sign, what looks like an escape, and slashes in a row.
 const TEXT: &str = "He said \"100% done\"\n#42 🎉 ünïcode %20 a//b/ + c";
 
+/// Options of a post.
+type Query<'a> = &'a [(&'a str, &'a str)];
+
 /// A proxy for one server, with nothing in the way of a table of cases.
 fn setup(fake: &Mattermost) -> Setup {
     unlimited().with(fake)
@@ -362,7 +365,7 @@ fn a_heading_is_an_attachment_and_plain_text_is_not() {
     let proxy = setup(&fake).start();
     let channel = fake.channel("builds");
     let link = "https://ci.example.com/42?a=1";
-    let heading: [(&[(&str, &str)], [&str; 3]); 7] = [
+    let heading: [(Query<'_>, [&str; 3]); 7] = [
         (&[("title", "Nightly broke")], ["Nightly broke", "", ""]),
         (
             &[("title", "Nightly broke"), ("link", link)],
@@ -424,7 +427,7 @@ fn a_dry_run_shows_byte_for_byte_what_is_sent() {
         ("level", "error"),
         ("as", "CI"),
     ];
-    let cases: [(&str, &str, &[(&str, &str)]); 7] = [
+    let cases: [(&str, &str, Query<'_>); 7] = [
         (&channel, TEXT, &[]),
         (
             &channel,
@@ -902,6 +905,9 @@ fn a_webhook_takes_a_message_in_parts() {
     assert_eq!((posted(&fake).len(), messages(&fake).concat()), (2, text));
 }
 
+/// Where to post, what the server still remembers, and what it then says.
+type Row<'a> = (&'a str, &'a dyn Fn(), (u16, &'a str));
+
 /// F-17 and section 8: a server whose database is away answers like a refusal, and nothing is lost by it.
 #[test]
 fn a_server_without_its_database_is_unavailable_and_then_works() {
@@ -916,7 +922,7 @@ fn a_server_without_its_database_is_unavailable_and_then_works() {
         let known = if membership { &builds } else { &deploys };
         assert_delivered(&proxy.post_message(known, TEXT, &[]));
     };
-    let prepare: [(&str, &dyn Fn(), (u16, &str)); 5] = [
+    let rows: [Row<'_>; 5] = [
         (
             &builds,
             &|| remembers(true),
@@ -944,7 +950,7 @@ fn a_server_without_its_database_is_unavailable_and_then_works() {
         ),
     ];
 
-    for (channel, prepare, (status, id)) in prepare {
+    for (channel, prepare, (status, id)) in rows {
         prepare();
         let (before, asked) = (fake.posts().len(), fake.requests().len());
         fake.database_down(true);
@@ -1062,6 +1068,21 @@ fn a_lost_answer_is_one_post() {
             posts[before].id.as_str()
         );
     }
+}
+
+/// Section 5: the server forgets the id after 30 s. An attempt that surely failed does not undo one that may have
+/// posted, so a long `Retry-After` in between ends it: this test's own patience is 10 s.
+#[test]
+fn a_lost_answer_is_not_repeated_once_the_server_may_have_forgotten_it() {
+    let fake = Mattermost::start();
+    let proxy = setup(&fake).start();
+    fake.accept_then(Reply::close_after_request());
+    fake.next(Reply::status(503).header("Retry-After", "26"));
+
+    let answer = proxy.post_message(&fake.channel("builds"), TEXT, &[("wait", "60")]);
+
+    assert_eq!(assert_unavailable(&answer), 26);
+    assert_eq!((posted(&fake).len(), fake.posts().len()), (2, 1));
 }
 
 /// F-4, F-9: webhooks have no such id, so what may be posted is not sent again.
