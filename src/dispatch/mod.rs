@@ -80,6 +80,10 @@ pub struct Outcome {
 /// recognises a repeat for 30 s after it saved the first (reference, section 5); this stays well inside.
 const REPEATS_RECOGNISED_FOR: Duration = Duration::from_secs(25);
 
+/// An attempt is begun only while this is left of the caller's wait: one that the deadline cuts off may have
+/// posted, and the caller who is told so sends it again. Platforms answer within it on most days.
+const LEAST_FOR_AN_ATTEMPT: Duration = Duration::from_millis(300);
+
 impl Platforms {
     /// Puts configured backends and webhooks together.
     #[must_use]
@@ -242,11 +246,19 @@ impl Dispatcher {
         part: &Part,
         deadline: Instant,
     ) -> Result<Posted, Failure> {
+        let latest = deadline
+            .checked_sub(LEAST_FOR_AN_ATTEMPT)
+            .unwrap_or(deadline);
         let mut attempt = 0;
         let mut first_sent = None;
+        let mut may_be_posted = false;
+        let mut last = None;
         loop {
             attempt += 1;
-            self.take_turn(ready, deadline).await?;
+            if let Err(no_turn) = self.take_turn(ready, latest).await {
+                // Why the attempt before failed says more than that there is no time for another.
+                return Err(last.unwrap_or(no_turn));
+            }
             let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
@@ -261,22 +273,24 @@ impl Dispatcher {
                 return Err(failure);
             };
             let until = self.shared.clock.now() + delay;
+            // Also when this attempt surely failed: an earlier one may have posted.
+            may_be_posted |= matches!(failure, Failure::Unknown { .. });
             let repeat_is_safe = until < sent_at + REPEATS_RECOGNISED_FOR;
-            if until >= deadline || (matches!(failure, Failure::Unknown { .. }) && !repeat_is_safe)
-            {
+            if until >= latest || (may_be_posted && !repeat_is_safe) {
                 return Err(failure);
             }
+            last = Some(failure);
             tokio::time::sleep_until(until.into()).await;
         }
     }
 
-    /// Waits for the destination's pace and pauses.
-    async fn take_turn(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
+    /// Waits for the destination's pace and pauses, but not until `latest`.
+    async fn take_turn(&self, ready: &Ready, latest: Instant) -> Result<(), Failure> {
         let now = self.shared.clock.now();
         let turn = self
             .shared
             .lanes
-            .reserve(ready.lane, ready.pace, now, deadline)
+            .reserve(ready.lane, ready.pace, now, latest)
             .map_err(|wait| {
                 let detail = format!(
                     "{}: this channel takes no more messages just now; the next turn is in {} s",

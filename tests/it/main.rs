@@ -11,11 +11,14 @@
 
 mod callers;
 mod config;
+mod delivery;
 mod deploy;
 mod diagrams;
 mod fixture;
 mod limits;
+mod mattermost;
 mod operating;
 mod process;
 mod readme;
 mod support;
+mod tls;
