@@ -38,7 +38,8 @@ pub struct Limits {
     pub head_deadline: Duration,
     /// How long a write may make no progress at all.
     pub write_deadline: Duration,
-    /// How long a closing connection is kept so that the peer can read the last answer.
+    /// How long a closing connection is kept so that the peer can read the last answer, and how long the rest of a body may
+    /// take whose request has been answered already.
     pub linger: Duration,
 }
 

@@ -21,7 +21,8 @@ mod alarm;
 mod queue;
 mod write;
 
-/// Read and thrown away behind a refused head, and again while closing; beyond it the peer is made to wait.
+/// Read and thrown away behind a refused head or an early answer, and again while closing; beyond it the peer is made to
+/// wait.
 const DISCARD_BYTES: usize = 256 * 1024;
 
 /// A connection behind the guard.
@@ -47,6 +48,7 @@ pub struct Guarded<T> {
     head_alarm: Alarm,
     write_alarm: Alarm,
     linger_alarm: Alarm,
+    rest_alarm: Alarm,
     charge: Charge,
     _permit: Option<Permit>,
 }
@@ -86,9 +88,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
             head_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
             linger_alarm: Alarm::default(),
+            rest_alarm: Alarm::default(),
             charge: Charge::new(budget),
             _permit: permit,
         }
+    }
+
+    /// Whether a request has been answered while its body goes on. actix reads such a body to its end, however long that
+    /// takes: it would hold the connection for good.
+    fn has_rest(&self) -> bool {
+        self.mode == Mode::Open && self.flow.is_answered() && !self.flow.is_between_requests()
+    }
+
+    /// Whether the rest of a body has had its time, or has grown too large.
+    fn is_rest_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.has_rest() {
+            self.rest_alarm.clear();
+            if self.mode == Mode::Open {
+                self.discarded = 0;
+            }
+            return false;
+        }
+        self.rest_alarm.set(self.limits.linger);
+        self.discarded > DISCARD_BYTES || self.rest_alarm.poll(cx).is_ready()
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> io::Result<Turn> {
@@ -267,12 +289,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<T> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_rest_overdue(cx) {
+            this.end();
+        }
+        let before = out.filled().len();
+        let is_rest = this.has_rest();
         while out.remaining() > 0 {
             match this.turn(cx, out)? {
                 Turn::Again => {}
                 Turn::Done => break,
                 Turn::Wait => return Poll::Pending,
             }
+        }
+        if is_rest {
+            this.discarded += out.filled().len() - before;
         }
         Poll::Ready(Ok(()))
     }

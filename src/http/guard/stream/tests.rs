@@ -285,6 +285,57 @@ fn a_head_or_body_that_is_cut_off_does_not_pass_for_whole() {
 }
 
 #[test]
+fn n4_the_rest_of_a_body_has_a_deadline_once_its_request_is_answered() {
+    run(async {
+        let (mut stream, mut peer) = pair(limits(), 1024);
+        let head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        peer.write_all(head).await.unwrap();
+        peer.write_all(b"5\r\nhel").await.unwrap();
+
+        assert_eq!(read(&mut stream).await, head);
+        assert_eq!(read(&mut stream).await, b"5\r\nhel");
+        assert!(reads_nothing(&mut stream).await && !stream.rest_alarm.is_set());
+        answer(&mut stream).await;
+
+        assert_eq!(read(&mut stream).await, b"");
+        peer.write_all(b"lo\r\n0\r\n\r\n").await.unwrap();
+        assert_eq!(read(&mut stream).await, b"");
+    });
+}
+
+#[test]
+fn b11_the_rest_of_a_body_has_a_limit_once_its_request_is_answered() {
+    run(async {
+        let patient = Limits {
+            linger: Duration::from_secs(600),
+            ..limits()
+        };
+        let (mut stream, mut peer) = pair(patient, 2 * DISCARD_BYTES);
+        let head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        peer.write_all(head).await.unwrap();
+        assert_eq!(read(&mut stream).await, head);
+        answer(&mut stream).await;
+
+        peer.write_all(b"fffffff\r\n").await.unwrap();
+        peer.write_all(&vec![b'z'; DISCARD_BYTES + 8192])
+            .await
+            .unwrap();
+
+        let mut taken = 0;
+        loop {
+            match read(&mut stream).await.len() {
+                0 => break,
+                len => taken += len,
+            }
+        }
+        assert!(
+            (DISCARD_BYTES..DISCARD_BYTES + 16_384).contains(&taken),
+            "{taken}"
+        );
+    });
+}
+
+#[test]
 fn b12_an_answer_that_is_never_read_ends_the_connection() {
     run(async {
         let (mut stream, _peer) = pair(limits(), 16);

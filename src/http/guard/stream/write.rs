@@ -31,10 +31,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         ready!(this.in_time(cx, flushed))?;
-        if this.flow.flushed()
-            && let Some(reader) = this.reader.take()
-        {
-            reader.wake();
+        if this.flow.flushed() {
+            if let Some(reader) = this.reader.take() {
+                reader.wake();
+            }
+            if !this.flow.is_between_requests() {
+                // The rest of the body has a deadline from now on, and only a read can keep it.
+                cx.waker().wake_by_ref();
+            }
         }
         Poll::Ready(Ok(()))
     }
