@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::message::is_forbidden;
 use super::web_url::WebUrl;
 
 /// A channel as the caller wrote it, decoded: one line, not blank.
@@ -15,8 +16,8 @@ pub enum ChannelError {
     /// Nothing there.
     #[error("the channel is empty")]
     Empty,
-    /// A control character, which no platform's id or name holds.
-    #[error("the channel holds a control character")]
+    /// A control character, a line end or a bidi override, which no platform's id or name holds.
+    #[error("the channel holds a control character or a bidi override")]
     Control,
     /// Longer than any platform's id.
     #[error("the channel has {chars} characters, at most {max} are accepted", max = Channel::MAX_CHARS)]
@@ -130,7 +131,7 @@ impl Channel {
         if decoded.trim().is_empty() {
             return Err(ChannelError::Empty);
         }
-        if decoded.chars().any(char::is_control) {
+        if decoded.chars().any(is_misleading) {
             return Err(ChannelError::Control);
         }
         let chars = decoded.chars().count();
@@ -145,6 +146,11 @@ impl Channel {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What would end the line of a log, or show another address than the one that is meant.
+fn is_misleading(c: char) -> bool {
+    c.is_control() || is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 impl Destination {

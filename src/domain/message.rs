@@ -111,7 +111,7 @@ fn is_clean(text: &str) -> bool {
 ///
 /// ZWJ and ZWNJ stay (emoji families, Persian, Hindi), and so do the bidi *marks*, which do not reorder
 /// what comes after them.
-fn is_forbidden(c: char) -> bool {
+pub(super) fn is_forbidden(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
 }

@@ -79,7 +79,7 @@ fn channel_problem(error: ChannelError) -> Problem {
         ),
         ChannelError::Control => Problem::new(
             Code::BadCharacter,
-            "the channel holds a control character; a channel is an alias, an id or a name on one line",
+            "the channel holds a control character or a bidi override; a channel is an alias, an id or a name on one line",
         ),
         ChannelError::TooLong { .. } => Problem::new(Code::UnknownChannel, error.to_string()),
     }
