@@ -312,7 +312,7 @@ fn refused_head(refusal: Refusal, settings: &Settings) -> Problem {
         Refusal::TargetTooLong => Problem::new(
             Code::UriTooLong,
             format!(
-                "the request target is longer than {} bytes (MAX_URL); shorten the message",
+                "the request target is longer than {} bytes (MAX_URL), or than 65533 once its raw bytes are percent-encoded; shorten the message",
                 settings.max_url_bytes
             ),
         ),

@@ -23,6 +23,7 @@ pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers that only answers to posts carry.
@@ -92,6 +93,8 @@ impl Reply {
 impl PostHeaders<'_> {
     fn write(&self, builder: &mut HttpResponseBuilder) {
         builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        // A crawler that keeps the URL would come back to it.
+        builder.insert_header((ROBOTS, HeaderValue::from_static("noindex")));
         for (name, value) in [
             (RATE_LIMIT_POLICY, self.policy),
             (RATE_LIMIT, self.limit.as_str()),
