@@ -20,7 +20,7 @@ pub enum Refusal {
 }
 
 pub(super) const METHOD: &str =
-    "the method is not a token of 1 to 32 characters followed by one space";
+    "the method is not 1 to 32 letters, digits or !*+-.^_`|~ followed by one space";
 pub(super) const CONNECT: &str = "CONNECT is not served here";
 pub(super) const TARGET_FORM: &str =
     "the target is neither a path, an http(s) URL nor the * of OPTIONS";
