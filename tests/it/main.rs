@@ -18,6 +18,7 @@ mod fixture;
 mod limits;
 mod mattermost;
 mod operating;
+mod posting;
 mod process;
 mod readme;
 mod support;

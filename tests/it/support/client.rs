@@ -23,6 +23,14 @@ impl Response {
         self.headers.get(name)
     }
 
+    /// The status, and the word that says what became of the request: a problem's `code`, else a receipt's `status`.
+    #[track_caller]
+    pub fn verdict(&self) -> (u16, String) {
+        let body = self.json();
+        let word = body["code"].as_str().or(body["status"].as_str());
+        (self.status, word.unwrap_or_default().to_owned())
+    }
+
     #[track_caller]
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("body is not UTF-8")

@@ -10,6 +10,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod console;
 pub mod encoding;
 pub mod ledger;
 pub mod mattermost;
@@ -27,6 +28,7 @@ pub mod upstream;
 pub mod wire;
 
 pub use client::{Client, Connection, Response};
+pub use console::{printed, printed_for, unlimited};
 pub use encoding::{message_path, percent_decode, percent_encode};
 pub use ledger::{DEADLINE, Ledger};
 pub use mattermost::Mattermost;

@@ -1,0 +1,8 @@
+//! Contract 1.1: the URL is the message.
+
+mod bodies;
+mod decoding;
+mod methods;
+mod queries;
+mod repeats;
+mod sizes;

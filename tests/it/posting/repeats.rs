@@ -1,0 +1,175 @@
+//! The same GET again answers the first receipt (contract 1.1). That it ends after ten minutes is proven beside the code,
+//! with a clock that can be moved.
+
+use std::sync::Barrier;
+
+use crate::support::{Proxy, Response, printed, printed_for, unlimited};
+
+const TARGET: &str = "/post/channel/demo/msg/once";
+
+fn id(answer: &Response) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["id"].as_str().expect("no id").to_owned()
+}
+
+/// B8: the same GET five times is one post.
+#[test]
+fn a_repeated_get_answers_the_first_receipt() {
+    let proxy = unlimited().start();
+
+    let first = proxy.get(TARGET);
+    let again: Vec<Response> = (0..4).map(|_| proxy.get(TARGET)).collect();
+
+    for answer in again {
+        assert_eq!(answer.json(), first.json());
+    }
+    assert_eq!(printed(&proxy), ["[demo] once"]);
+}
+
+#[test]
+fn another_target_is_another_post() {
+    let proxy = unlimited().start();
+    let targets = [
+        TARGET,
+        "/post/channel/other/msg/once",
+        "/post/channel/demo/msg/once?level=info",
+        "/post/channel/demo/msg/once/",
+        "/post/channel/demo/msg/ONCE",
+        "/post/channel/demo?message=once",
+        "/post/channel/demo?message=twice",
+    ];
+
+    let mut ids: Vec<String> = targets.iter().map(|t| id(&proxy.get(t))).collect();
+
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), targets.len());
+    assert_eq!(printed(&proxy).len(), targets.len());
+}
+
+#[test]
+fn a_repeated_post_is_another_post() {
+    let proxy = unlimited().start();
+
+    let ids = ["GET", "POST", "POST", "PUT"].map(|method| id(&proxy.request(method, TARGET, &[])));
+
+    let mut different = ids.to_vec();
+    different.sort();
+    different.dedup();
+    assert_eq!(different.len(), 4);
+    assert_eq!(printed(&proxy), ["[demo] once"; 4]);
+}
+
+#[test]
+fn another_caller_posts_anew() {
+    let secrets = [
+        "secret-one-of-the-ci",
+        "secret-two-of-the-ci",
+        "secret-of-the-deploy",
+    ];
+    let proxy = unlimited()
+        .set(
+            "PROXY_TOKENS",
+            format!("ci={} ci={} deploy={}", secrets[0], secrets[1], secrets[2]),
+        )
+        .set("ALLOW_GET", "true")
+        .start();
+    let get = |secret: &str| {
+        let bearer = format!("Bearer {secret}");
+        proxy.request("GET", TARGET, &[("Authorization", &bearer)])
+    };
+
+    let [one, two, deploy] = secrets.map(|secret| id(&get(secret)));
+    let nobody = proxy.get(TARGET);
+    let forged = get("not-a-secret-of-anybody");
+
+    // One name is one caller, also while its secret is changed.
+    assert_eq!(one, two);
+    assert_ne!(one, deploy);
+    // A receipt is for those who may post.
+    assert_eq!((nobody.status, forged.status), (401, 401));
+    let bearer = format!("Bearer {}", secrets[0]);
+    assert_eq!(
+        printed_for(&proxy, &[("Authorization", &bearer)]),
+        ["[demo] once"; 2]
+    );
+}
+
+#[test]
+fn another_address_posts_anew() {
+    let proxy = unlimited().set("TRUSTED_PROXY_HOPS", "1").start();
+    let get = |address: &str| proxy.request("GET", TARGET, &[("X-Forwarded-For", address)]);
+
+    let ids = ["192.0.2.1", "192.0.2.2", "192.0.2.1"].map(|address| id(&get(address)));
+
+    assert_eq!(ids[0], ids[2]);
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(printed(&proxy), ["[demo] once"; 2]);
+}
+
+#[test]
+fn identical_gets_at_once_are_one_post() {
+    let proxy = unlimited().set("WORKERS", "2").start();
+    const CALLERS: usize = 16;
+
+    for round in 0..8 {
+        let target = format!("/post/channel/demo/msg/round-{round}");
+        let start = Barrier::new(CALLERS);
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|_| scope.spawn(|| at_once(&proxy, &target, &start)))
+                .collect();
+            callers
+                .into_iter()
+                .map(|caller| caller.join().unwrap())
+                .collect()
+        });
+
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(printed(&proxy), [format!("[demo] round-{round}")]);
+    }
+}
+
+fn at_once(proxy: &Proxy, target: &str, start: &Barrier) -> String {
+    let mut connection = proxy.connect();
+    start.wait();
+    connection.send(format!("GET {target} HTTP/1.1\r\nHost: proxy\r\n\r\n").as_bytes());
+    id(&connection.read_response())
+}
+
+#[test]
+fn a_dry_get_is_no_receipt_for_the_real_one() {
+    let proxy = unlimited().start();
+
+    let dry = proxy.get("/post/channel/demo/msg/once?dry=1");
+    let real = proxy.get(TARGET);
+
+    assert_eq!(dry.json()["status"], "dry");
+    assert_eq!(real.json()["status"], "delivered");
+    assert_eq!(printed(&proxy), ["[demo] once"]);
+}
+
+#[test]
+fn a_refused_get_is_not_remembered() {
+    let proxy = unlimited().set("MAX_BODY", "4").start();
+
+    let refused = proxy.send("GET", TARGET, &[], "too much");
+    let accepted = proxy.get(TARGET);
+
+    assert_eq!(refused.verdict(), (413, "body-too-large".into()));
+    assert_eq!(accepted.verdict(), (200, "delivered".into()));
+    assert_eq!(printed(&proxy), ["[demo] once"]);
+}
+
+#[test]
+fn a_repeat_may_ask_for_another_form_of_the_receipt() {
+    let proxy = unlimited().start();
+
+    let first = proxy.get(TARGET);
+    let line = proxy.request("GET", TARGET, &[("Accept", "text/plain")]);
+
+    assert_eq!(
+        line.text(),
+        format!("delivered {} console:demo\n", id(&first))
+    );
+}
