@@ -20,6 +20,7 @@ mod mattermost;
 mod operating;
 mod posting;
 mod process;
+mod raw;
 mod readme;
 mod support;
 mod tls;
