@@ -9,6 +9,7 @@
     reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
 )]
 
+mod answers;
 mod callers;
 mod config;
 mod delivery;
