@@ -48,6 +48,8 @@ fn check(rows: &[Row<'_>]) {
         let answer = connection.read_response();
 
         assert_eq!(answer.status, *status, "{name}: {}", answer.text());
+        // Ours, not one of actix's bare ones.
+        assert!(answer.header("x-request-id").is_some(), "{name}");
         delivered += usize::from(posted(&answer));
         let after = after(&mut connection);
         assert_eq!(after, *then, "{name}");
