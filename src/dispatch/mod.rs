@@ -80,6 +80,10 @@ pub struct Outcome {
 /// recognises a repeat for 30 s after it saved the first (reference, section 5); this stays well inside.
 const REPEATS_RECOGNISED_FOR: Duration = Duration::from_secs(25);
 
+/// An attempt that begins later than this before the caller's deadline would hardly be answered in time, and
+/// leave in doubt whether the message was posted; our own choice.
+const LEAST_ATTEMPT: Duration = Duration::from_millis(250);
+
 impl Platforms {
     /// Puts configured backends and webhooks together.
     #[must_use]
@@ -243,9 +247,11 @@ impl Dispatcher {
     ) -> Result<Posted, Failure> {
         let mut attempt = 0;
         let mut first_sent = None;
+        let mut not_before = self.shared.clock.now();
+        let last_start = deadline.checked_sub(LEAST_ATTEMPT).unwrap_or(deadline);
         loop {
             attempt += 1;
-            self.take_turn(ready, deadline).await?;
+            self.take_turn(ready, not_before, last_start).await?;
             let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
@@ -261,33 +267,36 @@ impl Dispatcher {
             };
             let until = self.shared.clock.now() + delay;
             let repeat_is_safe = until < sent_at + REPEATS_RECOGNISED_FOR;
-            if until >= deadline || (matches!(failure, Failure::Unknown { .. }) && !repeat_is_safe)
+            if until >= last_start
+                || (matches!(failure, Failure::Unknown { .. }) && !repeat_is_safe)
             {
                 return Err(failure);
             }
-            tokio::time::sleep_until(until.into()).await;
+            // The turn is taken at once, so that those who come or wait meanwhile are behind this one.
+            not_before = until;
         }
     }
 
-    /// Waits for the destination's pace and pauses.
-    async fn take_turn(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
-        let now = self.shared.clock.now();
-        let turn = self
-            .shared
-            .lanes
-            .reserve(ready.lane, ready.pace, now, deadline)
-            .map_err(|wait| {
-                let detail = format!(
-                    "{}: this channel takes no more messages just now; the next turn is in {} s",
-                    ready.backend,
-                    wait.as_secs() + 1
-                );
-                Failure::later(Later::Throttled, Some(wait), detail)
-            })?;
-        if turn > now {
-            tokio::time::sleep_until(turn.into()).await;
+    /// Waits for the destination's pace and pauses, also for a pause that begins while it waits.
+    async fn take_turn(
+        &self,
+        ready: &Ready,
+        not_before: Instant,
+        last_start: Instant,
+    ) -> Result<(), Failure> {
+        let lanes = &self.shared.lanes;
+        loop {
+            let now = self.shared.clock.now();
+            let turn = lanes
+                .reserve(ready.lane, ready.pace, now, not_before, last_start)
+                .map_err(|wait| no_turn(ready.backend, wait))?;
+            if turn > now {
+                tokio::time::sleep_until(turn.into()).await;
+            }
+            if !lanes.is_paused(ready.lane, self.shared.clock.now()) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn note(&self, ready: &Ready, failure: Option<&Failure>, started: Instant) {
@@ -348,6 +357,14 @@ fn not_configured(backend: &str) -> Failure {
         platform_code: None,
         detail,
     }
+}
+
+fn no_turn(backend: &str, wait: Duration) -> Failure {
+    let detail = format!(
+        "{backend}: this channel takes no more messages just now; the next turn is in {} s",
+        wait.as_secs() + 1
+    );
+    Failure::later(Later::Throttled, Some(wait), detail)
 }
 
 fn look_up_timed_out(backend: &str) -> Failure {
