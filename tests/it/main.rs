@@ -9,7 +9,10 @@
     reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
 )]
 
+mod channels;
 mod deploy;
 mod diagrams;
 mod fixture;
+mod slack;
 mod support;
+mod teams;
