@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use message_webhook_proxy::{cli, env::Env};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(std::env::args_os(), Env::of_process()).into()
 }

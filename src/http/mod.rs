@@ -23,11 +23,11 @@ mod span;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
+use futures_util::future::Either;
 
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
@@ -68,7 +68,7 @@ pub struct State {
     replays: Replays,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
-    stopping: AtomicBool,
+    stopping: tokio::sync::watch::Sender<bool>,
 }
 
 /// What [`State`] is made of.
@@ -118,17 +118,26 @@ impl State {
             replays: Replays::default(),
             log_budget: LogBudget::default(),
             checked: tokio::sync::Mutex::default(),
-            stopping: AtomicBool::new(false),
+            stopping: tokio::sync::watch::Sender::new(false),
         }
     }
 
     /// From now on `/ready` says 503 and posts are refused.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stopping.borrow()
+    }
+
+    /// Ready when the grace after [`State::stop`] is nearly over: who still waits is told then.
+    async fn grace_is_over(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives as long as this state.
+        if stopping.wait_for(|stopping| *stopping).await.is_ok() {
+            tokio::time::sleep(self.settings.shutdown_grace.mul_f64(0.9)).await;
+        }
     }
 }
 
@@ -244,9 +253,19 @@ async fn posted<'a>(
                 .closing(),
         )
     } else {
-        match request.answer(channel, form, payload).await {
-            Ok(receipt) => Reply::Receipt(Box::new(receipt)),
-            Err(problem) => refuse(problem),
+        let over = std::pin::pin!(context.state.grace_is_over());
+        let answered = std::pin::pin!(request.answer(channel, form, payload));
+        match futures_util::future::select(answered, over).await {
+            Either::Left((Ok(receipt), _)) => Reply::Receipt(Box::new(receipt)),
+            Either::Left((Err(problem), _)) => refuse(problem),
+            Either::Right(_) => {
+                let detail = "the proxy is stopping; the platform has not answered yet, so the message may or may not have been posted";
+                refuse(
+                    Problem::new(Code::ShuttingDown, detail)
+                        .retry_after_s(1)
+                        .closing(),
+                )
+            }
         }
     };
     let headers = PostHeaders {

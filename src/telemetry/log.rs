@@ -37,7 +37,7 @@ pub const VARS: &[Var] = &[
     },
     Var {
         name: "RUST_LOG",
-        default: "info",
+        default: "info,actix_server=warn",
         secret: false,
         doc: "what is logged, such as `warn` or `info,message_webhook_proxy=debug`",
     },
@@ -120,7 +120,14 @@ pub fn init(
                 .try_init()?;
         }
     }
+    std::panic::set_hook(Box::new(log_panic));
     Ok((sink, guard))
+}
+
+/// A panic's place, without its message: that may hold anything.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(place, "panic");
 }
 
 /// tracing-subscriber wants an owned writer for each line.

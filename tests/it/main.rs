@@ -13,6 +13,7 @@ mod channels;
 mod deploy;
 mod diagrams;
 mod fixture;
+mod readme;
 mod slack;
 mod support;
 mod teams;
