@@ -9,6 +9,7 @@
     reason = "a test ends by panicking, owns its clock, and has no reader outside this crate"
 )]
 
+mod architecture;
 mod channels;
 mod deploy;
 mod diagrams;
