@@ -107,9 +107,9 @@ impl App {
         }
         state.stop();
         tracing::info!("stopping: no new connections, finishing what is under way");
-        futures_util::future::join(handle.stop(true), server)
-            .await
-            .1
+        let (_, ended) = futures_util::future::join(handle.stop(true), server).await;
+        state.stopped();
+        ended
     }
 }
 

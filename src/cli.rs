@@ -74,9 +74,10 @@ fn serve(env: Env) -> Exit {
         tracing::warn!("{warning}");
     }
     let ended = actix_web::rt::System::new().block_on(async move {
+        // Before anybody can read that it listens, and stop it.
+        let shutdown = shutdown_signal().map_err(|error| format!("signals: {error}"))?;
         let app = App::build(settings, log).map_err(|error| error.to_string())?;
         tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
-        let shutdown = shutdown_signal().map_err(|error| format!("signals: {error}"))?;
         app.run(shutdown).await.map_err(|error| error.to_string())
     });
     match ended {
@@ -86,9 +87,19 @@ fn serve(env: Env) -> Exit {
         }
         Err(error) => {
             tracing::error!("{error}");
+            // Whatever RUST_LOG says, the person who started it is told why it did not.
+            if !tracing::enabled!(tracing::Level::ERROR) {
+                say(&error);
+            }
             Exit::Unavailable
         }
     }
+}
+
+/// One line on standard error; without it there is nobody to tell.
+fn say(line: &str) {
+    let line = format!("message-webhook-proxy: {line}\n");
+    std::io::stderr().write_all(line.as_bytes()).ok();
 }
 
 /// One line per fault on standard error, whatever the log's format: this is for the person who started it.
@@ -127,10 +138,13 @@ fn healthcheck(env: Env) -> Exit {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
         other => other,
     };
-    match ask_health(SocketAddr::new(host, settings.port)) {
-        Ok(true) => Exit::Done,
-        _ => Exit::Unavailable,
+    let address = SocketAddr::new(host, settings.port);
+    match ask_health(address) {
+        Ok(true) => return Exit::Done,
+        Ok(false) => say(&format!("{address} does not answer /health with 200")),
+        Err(error) => say(&format!("{address} does not answer /health: {error}")),
     }
+    Exit::Unavailable
 }
 
 fn ask_health(address: SocketAddr) -> std::io::Result<bool> {

@@ -7,7 +7,9 @@ use envconfig::Envconfig;
 
 use crate::backends::{self, KINDS, Kind, Shared};
 use crate::dispatch::{ClientSettings, Platform, trust};
-use crate::domain::channel::{BackendShape, Directory, DirectorySettings, WebhookShape, Webhooks};
+use crate::domain::channel::{
+    Address, BackendShape, Destination, Directory, DirectorySettings, WebhookShape, Webhooks,
+};
 use crate::domain::mention::Mentions;
 use crate::domain::quota::{Limit, parse_limit};
 use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
@@ -185,9 +187,18 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         Mentions::parse,
     );
     let shared = Shared { mentions };
-    let platforms = platforms(&mut reader, &vars, &shared);
+    let mut platforms = platforms(&mut reader, &vars, &shared);
     let (directory, webhooks) = directory(&mut reader, &vars, &platforms);
-    if let Err(lines) = callers.tokens.bind(&directory) {
+    for platform in &mut platforms {
+        let is_its = |to: &Destination| {
+            to.backend == platform.name && matches!(to.address, Address::Webhook(_))
+        };
+        if !directory.aliases().any(|(_, all)| all.iter().any(is_its)) {
+            platform.webhooks = None;
+        }
+    }
+    let unsure = reader.is_faulty("CHANNELS") || reader.is_faulty("DEFAULT_BACKEND");
+    if !unsure && let Err(lines) = callers.tokens.bind(&directory) {
         lines
             .iter()
             .for_each(|line| reader.fault("PROXY_TOKENS", line));
@@ -273,10 +284,15 @@ fn directory(
             parse_bool,
         ),
     };
-    let configured = |name: &str| platforms.iter().any(|p| p.name == name && p.bot.is_some());
+    // A platform whose variables are wrong is meant to be there: its channels are no faults of their own.
+    let configured = |kind: &&Kind| {
+        let faulty = kind.vars.iter().any(|var| reader.is_faulty(var.name));
+        let is_on = |p: &Platform| p.name == kind.name && p.bot.is_some();
+        faulty || platforms.iter().any(is_on)
+    };
     let shapes = KINDS
         .iter()
-        .filter(|kind| configured(kind.name))
+        .filter(configured)
         .map(|kind| BackendShape {
             name: kind.name,
             recognises: kind.recognises,

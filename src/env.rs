@@ -24,7 +24,11 @@ pub struct Var {
 
 /// The variables of this process, files read in.
 #[derive(Debug, Default)]
-pub struct Env(HashMap<String, String>);
+pub struct Env {
+    values: HashMap<String, String>,
+    /// Names whose values are not UTF-8: not text, and not unset either.
+    unreadable: Vec<String>,
+}
 
 /// What is wrong with the configuration: one line each, never a secret's value.
 #[derive(Debug, Default)]
@@ -40,32 +44,48 @@ impl Env {
     /// The environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-                .collect(),
-        )
+        let mut env = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(env.values.insert(name, value)),
+                Err(_) => env.unreadable.push(name),
+            }
+        }
+        env
     }
 
     /// An environment made by hand.
     #[must_use]
     pub fn of(pairs: &[(&str, &str)]) -> Self {
-        Self(
-            pairs
+        Self {
+            values: pairs
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
-        )
+            unreadable: Vec::new(),
+        }
     }
 
     /// Drops empty variables and reads the file of every `X_FILE` whose `X` is a secret of `vars`.
     pub fn settle<'v>(&mut self, vars: impl Iterator<Item = &'v Var>, faults: &mut Faults) {
-        self.0.retain(|_, value| !value.trim().is_empty());
-        for var in vars.filter(|var| var.secret) {
-            let Some(path) = self.0.remove(&format!("{}_FILE", var.name)) else {
+        self.values.retain(|_, value| !value.trim().is_empty());
+        for var in vars {
+            let file = format!("{}_FILE", var.name);
+            for name in [var.name, &file] {
+                if self.unreadable.iter().any(|known| known == name) {
+                    faults.push(name, "the value is not UTF-8 text");
+                }
+            }
+            if !var.secret {
+                continue;
+            }
+            let Some(path) = self.values.remove(&file) else {
                 continue;
             };
-            if self.0.contains_key(var.name) {
+            if self.values.contains_key(var.name) {
                 faults.push(
                     var.name,
                     format_args!("both {0} and {0}_FILE are set; keep one", var.name),
@@ -74,9 +94,9 @@ impl Env {
             }
             match read_secret(Path::new(&path)) {
                 Ok(value) => {
-                    self.0.insert(var.name.to_owned(), value);
+                    self.values.insert(var.name.to_owned(), value);
                 }
-                Err(fault) => faults.push(&format!("{}_FILE", var.name), fault),
+                Err(fault) => faults.push(&file, fault),
             }
         }
     }
@@ -84,7 +104,7 @@ impl Env {
     /// Whether a variable is set.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.values.contains_key(name)
     }
 }
 
@@ -111,12 +131,20 @@ fn read_secret(path: &Path) -> Result<String, String> {
 impl Faults {
     /// Adds one line: the variable and what to do about it.
     pub fn push(&mut self, variable: &str, what: impl std::fmt::Display) {
-        self.0.push(format!("{variable}: {what}"));
+        self.push_line(&format!("{variable}: {what}"));
     }
 
-    /// Adds a line that names its variable itself.
-    pub fn push_line(&mut self, line: String) {
-        self.0.push(line);
+    /// Adds a line that names its variable itself. It stays one line, whatever it quotes.
+    pub fn push_line(&mut self, line: &str) {
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        self.0.push(line.replace(breaks, "\u{FFFD}"));
+    }
+
+    /// Whether a variable, or the file it is read from, was found wrong.
+    fn has(&self, variable: &str) -> bool {
+        let is_it = |name: &str| name.strip_suffix("_FILE").unwrap_or(name) == variable;
+        let mut names = self.0.iter().filter_map(|line| line.split_once(':'));
+        names.any(|(name, _)| is_it(name))
     }
 
     /// The lines.
@@ -136,9 +164,9 @@ impl<'a> Reader<'a> {
     /// A module's variables as a struct of `Option<String>`, which cannot fail: our own types do the parsing.
     #[must_use]
     pub fn vars<T: Envconfig + Default>(&mut self) -> T {
-        T::init_from_hashmap(&self.env.0).unwrap_or_else(|e| {
+        T::init_from_hashmap(&self.env.values).unwrap_or_else(|e| {
             self.faults
-                .push_line(format!("the variables cannot be read: {e}"));
+                .push_line(&format!("the variables cannot be read: {e}"));
             T::default()
         })
     }
@@ -168,13 +196,19 @@ impl<'a> Reader<'a> {
 
     /// Notes faults that name their variables themselves.
     pub fn faults(&mut self, lines: Vec<String>) {
-        self.faults.0.extend(lines);
+        lines.iter().for_each(|line| self.faults.push_line(line));
     }
 
     /// Whether a variable is set.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.env.has(name)
+    }
+
+    /// Whether a variable was found wrong: what depends on it is then not judged.
+    #[must_use]
+    pub fn is_faulty(&self, variable: &str) -> bool {
+        self.faults.has(variable)
     }
 
     /// Everything that is wrong.
@@ -283,7 +317,7 @@ mod tests {
         let mut env = Env::of(&[("A_TOKEN_FILE", file)]);
         let mut faults = Faults::default();
         env.settle(vars.iter(), &mut faults);
-        assert_eq!(env.0["A_TOKEN"], "from file");
+        assert_eq!(env.values["A_TOKEN"], "from file");
 
         let mut both = Env::of(&[("A_TOKEN_FILE", file), ("A_TOKEN", "x")]);
         both.settle(vars.iter(), &mut faults);

@@ -32,7 +32,7 @@ pub struct Platform {
     pub name: &'static str,
     /// The one with a bot's credentials.
     pub bot: Option<Arc<dyn Backend>>,
-    /// The one for incoming webhooks.
+    /// The one for incoming webhooks, if an alias has one.
     pub webhooks: Option<Arc<dyn Backend>>,
     /// `PACE_<NAME>`
     pub pace: Limit,
@@ -93,7 +93,8 @@ impl Platforms {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let names = platforms.iter().map(|p| p.name).collect();
+        let is_on = |p: &&Platform| p.bot.is_some() || p.webhooks.is_some();
+        let names = platforms.iter().filter(is_on).map(|p| p.name).collect();
         Self {
             platforms,
             // A `WebUrl` that is no request target was refused when the settings were read.

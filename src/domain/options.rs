@@ -223,16 +223,18 @@ impl Level {
 }
 
 impl PostOptions {
-    /// Parses a raw query (what follows `?`; empty is no query).
-    ///
-    /// # Errors
-    /// [`OptionError`] for the first part that is wrong.
-    pub fn parse(query: &[u8], place: MessagePlace) -> Result<Self, OptionError> {
+    /// Parses a raw query (what follows `?`; empty is no query) and says what is wrong with its first bad part.
+    /// The other parts are read all the same: who asks is found out before being told about mistakes.
+    #[must_use]
+    pub fn parse(query: &[u8], place: MessagePlace) -> (Self, Option<OptionError>) {
         let mut options = Self::default();
+        let mut fault = None;
         for part in query.split(|&b| b == b'&').filter(|part| !part.is_empty()) {
-            options.take(part, place)?;
+            if let Err(error) = options.take(part, place) {
+                fault.get_or_insert(error);
+            }
         }
-        Ok(options)
+        (options, fault)
     }
 
     fn take(&mut self, part: &[u8], place: MessagePlace) -> Result<(), OptionError> {
@@ -244,6 +246,9 @@ impl PostOptions {
             return self.take_message(value);
         }
         if let Some(name) = NOT_AVAILABLE.iter().find(|n| **n == name) {
+            // A signature covers it, whether it is available or not.
+            let value = decode_form(value).unwrap_or_default().into_owned();
+            self.given.push((name, value));
             return Err(OptionError::NotAvailable { name });
         }
         match KNOWN.iter().find(|known| known.name == name) {
@@ -279,14 +284,14 @@ impl PostOptions {
         if twice {
             return Err(OptionError::Twice { name });
         }
-        (known.set)(self, &value).ok_or(OptionError::BadValue {
-            name,
-            expected: known.expected,
-        })?;
+        let set = (known.set)(self, &value);
         if name != "sig" {
             self.given.push((name, value));
         }
-        Ok(())
+        set.ok_or(OptionError::BadValue {
+            name,
+            expected: known.expected,
+        })
     }
 
     fn ignore(&mut self, name: &str) {
@@ -321,7 +326,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(query: &str) -> Result<PostOptions, OptionError> {
-        PostOptions::parse(query.as_bytes(), MessagePlace::Path)
+        let (options, fault) = PostOptions::parse(query.as_bytes(), MessagePlace::Path);
+        fault.map_or(Ok(options), Err)
     }
 
     #[test]
@@ -398,9 +404,21 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_bad_part_is_read_all_the_same() {
+        let query = b"stray&level=purple&title=%FF&once=k&sig=s&token=t&dry=1";
+
+        let (options, fault) = PostOptions::parse(query, MessagePlace::Path);
+
+        assert_eq!(fault, Some(OptionError::Stray));
+        assert!(options.sig.is_some() && options.token.is_some() && options.dry);
+        let given: Vec<_> = options.given.iter().map(|(name, _)| *name).collect();
+        assert_eq!(given, ["level", "once", "token", "dry"]);
+    }
+
+    #[test]
     fn message_is_an_option_only_without_one_in_the_path() {
         assert_eq!(parse("message=x").unwrap().ignored, ["message"]);
-        let o = PostOptions::parse(b"message=a+b%0Ac", MessagePlace::Query).unwrap();
+        let (o, _) = PostOptions::parse(b"message=a+b%0Ac", MessagePlace::Query);
         assert_eq!(o.message.as_deref(), Some("a b\nc"));
     }
 

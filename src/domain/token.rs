@@ -26,7 +26,7 @@ pub enum TokenError {
     },
     /// A name that could not be told apart in a log or a metric.
     #[error(
-        "entry {entry}: a name is 1 to 64 letters, digits, '-', '_' or '.', written name=secret or name@channel,channel=secret"
+        "entry {entry}: a name is 1 to 64 letters, digits, '-', '_' or '.', not 'signed' or 'anonymous', written name=secret or name@channel,channel=secret"
     )]
     BadName {
         /// Position in the variable, from 1.
@@ -119,7 +119,9 @@ impl Token {
             None => (label, None),
         };
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 64 || !name.chars().all(is_word) {
+        // Callers without a token have these names in logs and metrics.
+        let taken = matches!(name, "signed" | "anonymous");
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_word) || taken {
             return Err(TokenError::BadName { entry });
         }
         let length = secret.chars().count();
@@ -205,11 +207,12 @@ mod tests {
 
     #[test]
     fn every_fault_is_reported_and_shows_no_secret() {
-        let faults =
-            TokenTable::parse("ci=shortsecret b@d=x =0123456789abcdef x@=0123456789abcdef")
-                .err()
-                .unwrap();
-        assert_eq!(faults.len(), 4);
+        let faults = TokenTable::parse(
+            "ci=shortsecret b@d=x =0123456789abcdef x@=0123456789abcdef signed=0123456789abcdef",
+        )
+        .err()
+        .unwrap();
+        assert_eq!(faults.len(), 5);
         assert!(
             faults
                 .iter()

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use envconfig::Envconfig;
 
 use crate::domain::options::PostOptions;
-use crate::domain::signing::{Signature, SignatureError, Signed, SigningKeys};
+use crate::domain::signing::{Scope, Signature, SignatureError, Signed, SigningKeys};
 use crate::domain::token::{Token, TokenTable};
 use crate::env::{Reader, Var, parse_bool};
 
@@ -91,10 +91,8 @@ pub enum Caller<'a> {
 pub enum Denied {
     /// No credentials.
     Missing,
-    /// Credentials that are not good.
+    /// Credentials that are not good, or in a place where they do not count.
     Bad,
-    /// A token in the query, which is switched off.
-    QueryToken,
     /// A genuine signature whose time is over.
     Expired,
 }
@@ -157,15 +155,14 @@ impl Settings {
         self.tokens.is_empty() && self.keys.is_empty()
     }
 
-    /// Finds out who posts. `options` is `None` when the query could not be read; `signed` is what a
-    /// signature of this request covers.
+    /// Finds out who posts. `signed` is what a signature of this request covers.
     ///
     /// # Errors
     /// [`Denied`] says why not.
     pub fn identify(
         &self,
         headers: &HeaderMap,
-        options: Option<&PostOptions>,
+        options: &PostOptions,
         signed: Signed<'_>,
         now_unix_s: u64,
     ) -> Result<Caller<'_>, Denied> {
@@ -179,14 +176,16 @@ impl Settings {
                 .map(Caller::Token)
                 .ok_or(Denied::Bad);
         }
-        let Some(options) = options else {
-            return Err(Denied::Missing);
-        };
         if let Some(sig) = &options.sig {
-            return self.verify(sig.expose(), signed, now_unix_s);
+            let signature = Signature::parse(sig.expose()).map_err(|_| Denied::Bad)?;
+            // A signature that anybody may extend must not carry a second credential.
+            if signature.scope() == Scope::Channel && options.token.is_some() {
+                return Err(Denied::Bad);
+            }
+            return self.verify(&signature, signed, now_unix_s);
         }
         match &options.token {
-            Some(_) if !self.allow_query_token => Err(Denied::QueryToken),
+            Some(_) if !self.allow_query_token => Err(Denied::Bad),
             Some(token) => self
                 .tokens
                 .find(token.expose().as_bytes())
@@ -196,9 +195,13 @@ impl Settings {
         }
     }
 
-    fn verify(&self, sig: &str, signed: Signed<'_>, now_unix_s: u64) -> Result<Caller<'_>, Denied> {
-        let signature = Signature::parse(sig).map_err(|_| Denied::Bad)?;
-        match self.keys.verify(&signature, signed, now_unix_s) {
+    fn verify(
+        &self,
+        signature: &Signature,
+        signed: Signed<'_>,
+        now_unix_s: u64,
+    ) -> Result<Caller<'_>, Denied> {
+        match self.keys.verify(signature, signed, now_unix_s) {
             Ok(()) => Ok(Caller::Signed),
             Err(SignatureError::Bad) => Err(Denied::Bad),
             Err(SignatureError::Expired) => Err(Denied::Expired),
@@ -219,7 +222,7 @@ impl Caller<'_> {
 }
 
 /// The secret of `Authorization: Bearer <secret>` or of the password of `Basic`; `None` without the header.
-fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
+pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else {
         return Ok(None);

@@ -15,7 +15,9 @@ pub struct Decoded {
     /// The message.
     pub message: Result<String, DecodeError>,
     /// The options, without the message.
-    pub options: Result<PostOptions, OptionError>,
+    pub options: PostOptions,
+    /// What is wrong with the query.
+    pub fault: Option<OptionError>,
 }
 
 impl Decoded {
@@ -27,20 +29,17 @@ impl Decoded {
         } else {
             MessagePlace::Path
         };
-        let mut options = PostOptions::parse(query, place);
+        let (mut options, fault) = PostOptions::parse(query, place);
         let message = match form {
             Form::Path(raw) => decode(raw).map(std::borrow::Cow::into_owned),
             Form::Base64(raw) => decode_base64url(raw),
-            Form::Query => Ok(options
-                .as_mut()
-                .ok()
-                .and_then(|o| o.message.take())
-                .unwrap_or_default()),
+            Form::Query => Ok(options.message.take().unwrap_or_default()),
         };
         Self {
             channel: decode(channel).map(std::borrow::Cow::into_owned),
             message,
             options,
+            fault,
         }
     }
 
@@ -51,10 +50,12 @@ impl Decoded {
     pub fn check(self) -> Result<(Channel, Message, PostOptions), Problem> {
         let channel = self.channel.map_err(|e| encoding("the channel", e))?;
         let channel = Channel::parse(&channel).map_err(channel_problem)?;
-        let options = self.options.map_err(option_problem)?;
+        if let Some(fault) = self.fault {
+            return Err(option_problem(fault));
+        }
         let message = self.message.map_err(|e| encoding("the message", e))?;
         let message = Message::parse(&message).map_err(message_problem)?;
-        Ok((channel, message, options))
+        Ok((channel, message, self.options))
     }
 }
 

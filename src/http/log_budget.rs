@@ -35,10 +35,15 @@ impl LogBudget {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return false;
         }
+        self.report();
+        true
+    }
+
+    /// Logs how many were left out since the last time, if any.
+    pub(super) fn report(&self) {
         let suppressed = self.suppressed.swap(0, Ordering::Relaxed);
         if suppressed > 0 {
             tracing::warn!(suppressed, "refused requests were not logged one by one");
         }
-        true
     }
 }

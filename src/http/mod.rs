@@ -129,6 +129,11 @@ impl State {
         self.stopping.send_replace(true);
     }
 
+    /// Logs what is only counted until now; the last thing before the end.
+    pub fn stopped(&self) {
+        self.log_budget.report();
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Context;
+use super::caller::secret_of;
 use super::problem::{CODES, Code, Problem};
 use super::receipt::json_line;
 use super::reply::{JSON, PLAIN, Reply, accepts_html};
@@ -110,13 +111,8 @@ async fn check_if_old(context: &Context<'_>) {
 pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
     let state = context.state;
     if let Some(token) = &state.settings.metrics_token {
-        let sent = context
-            .request
-            .headers()
-            .get("authorization")
-            .map(actix_web::http::header::HeaderValue::as_bytes);
-        let bearer = sent.and_then(|value| value.strip_prefix(b"Bearer "));
-        if !bearer.is_some_and(|sent| token.matches(sent)) {
+        let sent = secret_of(context.request.headers()).ok().flatten();
+        if !sent.is_some_and(|sent| token.matches(&sent)) {
             let detail = "the counters need 'Authorization: Bearer <METRICS_TOKEN>'";
             return Err(Problem::new(Code::Unauthorized, detail));
         }

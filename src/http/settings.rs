@@ -128,7 +128,10 @@ impl Settings {
             parse_host,
         );
         let open = callers.is_open();
-        if open && !host.is_loopback() && !callers.allow_anonymous {
+        let unsure = ["PROXY_TOKENS", "SIGNING_KEYS", "ALLOW_ANONYMOUS"]
+            .iter()
+            .any(|name| reader.is_faulty(name));
+        if open && !unsure && !host.is_loopback() && !callers.allow_anonymous {
             reader.fault(
                 "HOST",
                 "anybody who reaches this address could post; set PROXY_TOKENS (ci=<secret of at least 16 characters>) or SIGNING_KEYS, or HOST=127.0.0.1, or ALLOW_ANONYMOUS=true if that is meant",

@@ -6,6 +6,7 @@ use envconfig::Envconfig;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt;
 
+use super::json::JsonLines;
 use super::sink::{Sink, SinkGuard};
 use crate::env::{Reader, Var};
 
@@ -111,13 +112,7 @@ pub fn init(
             .finish()
             .try_init()?,
         LogFormat::Json => {
-            builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .finish()
-                .try_init()?;
+            builder.event_format(JsonLines).finish().try_init()?;
         }
     }
     std::panic::set_hook(Box::new(log_panic));

@@ -1,5 +1,6 @@
 //! What an operator sees: log lines and metrics. Neither ever holds a message, a path, a query or a secret.
 
+mod json;
 mod log;
 mod metrics;
 mod sink;

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,15 +16,19 @@ const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
 const BATCH_BYTES: usize = 32 * 1024;
 /// … or when its first line is this old.
 const BATCH_AGE: Duration = Duration::from_millis(10);
+/// How long the end of the process waits for the last lines: a reader that stands still gets none.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The writer that log lines are given to.
 #[derive(Clone)]
 pub struct Sink(Arc<Shared>);
 
-/// Writes the last lines when it is dropped.
+/// Writes the last lines when it is dropped, if somebody reads them.
 pub struct SinkGuard {
     sink: Sink,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: mpsc::Receiver<()>,
 }
 
 #[derive(Default)]
@@ -45,11 +50,20 @@ impl Sink {
     pub fn spawn(target: impl Write + Send + 'static) -> (Self, SinkGuard) {
         let sink = Self(Arc::default());
         let shared = Arc::clone(&sink.0);
+        let (alive, ended) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || shared.write_out(target))
+            .spawn(move || {
+                shared.write_out(target);
+                drop(alive);
+            })
             .ok();
-        (sink.clone(), SinkGuard { sink, thread })
+        let guard = SinkGuard {
+            sink: sink.clone(),
+            thread,
+            ended,
+        };
+        (sink, guard)
     }
 
     /// How many lines were dropped because the reader stood still.
@@ -123,7 +137,12 @@ impl Drop for SinkGuard {
     fn drop(&mut self) {
         self.sink.0.lock().closed = true;
         self.sink.0.filled.notify_one();
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // P-7: a blocked write cannot be taken back; the process ends without it.
+        let stuck = self.ended.recv_timeout(LAST_LINES) == Err(RecvTimeoutError::Timeout);
+        if !stuck {
             // The thread does not panic; if it ever did, the lines are lost either way.
             drop(thread.join());
         }
@@ -133,7 +152,6 @@ impl Drop for SinkGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     struct Channel(mpsc::Sender<Vec<u8>>);
 

@@ -10,10 +10,15 @@
 )]
 
 mod architecture;
+mod callers;
 mod channels;
+mod config;
 mod deploy;
 mod diagrams;
 mod fixture;
+mod limits;
+mod operating;
+mod process;
 mod readme;
 mod slack;
 mod support;

@@ -100,6 +100,9 @@ pub struct Refused {
 
 /// All limits.
 pub struct Limits {
+    /// Callers with a name: as few as there are tokens, so strangers never get at their cells.
+    named: Option<Keyed>,
+    /// All other callers, by address.
     caller: Option<Keyed>,
     channel: Option<Keyed>,
     global: Option<Limiter<NotKeyed, InMemoryState>>,
@@ -179,6 +182,7 @@ impl Limits {
         };
         let keyed = |policy, limit: Limit| limit.map(|quota| Keyed::new(policy, quota, &clock));
         Self {
+            named: keyed(Policy::Caller, settings.caller),
             caller: keyed(Policy::Caller, settings.caller),
             channel: keyed(Policy::Channel, settings.channel),
             global: settings.global.map(|quota| Limiter::global(quota, &clock)),
@@ -197,7 +201,16 @@ impl Limits {
         self.hasher.hash_one(of)
     }
 
-    /// Takes one from a caller's quota.
+    /// Takes one from the quota of a caller with a name.
+    ///
+    /// # Errors
+    /// [`Refused`] with the time to wait.
+    pub fn named(&self, name: &str) -> Result<Option<Standing>, Refused> {
+        let key = self.key(name);
+        self.named.as_ref().map(|l| l.take(key)).transpose()
+    }
+
+    /// Takes one from the quota of a caller without a name.
     ///
     /// # Errors
     /// [`Refused`] with the time to wait.

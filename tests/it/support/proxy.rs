@@ -340,6 +340,11 @@ impl Proxy {
         output::events(&self.stderr.all())
     }
 
+    /// Every line on stderr until now, as it came: for `LOG_FORMAT=text`.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.stderr.all()
+    }
+
     /// The first log event, past or to come, that `wanted` accepts.
     #[track_caller]
     pub fn wait_for_log(&self, wanted: impl Fn(&Value) -> bool) -> Value {
