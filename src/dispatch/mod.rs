@@ -80,9 +80,9 @@ pub struct Outcome {
 /// recognises a repeat for 30 s after it saved the first (reference, section 5); this stays well inside.
 const REPEATS_RECOGNISED_FOR: Duration = Duration::from_secs(25);
 
-/// An attempt that begins later than this before the caller's deadline would hardly be answered in time, and
-/// leave in doubt whether the message was posted; our own choice.
-const LEAST_ATTEMPT: Duration = Duration::from_millis(250);
+/// An attempt is begun only while this is left of the caller's wait: one that the deadline cuts off may have
+/// posted, and the caller who is told so sends it again. Platforms answer within it on most days.
+const LEAST_FOR_AN_ATTEMPT: Duration = Duration::from_millis(300);
 
 impl Platforms {
     /// Puts configured backends and webhooks together.
@@ -246,13 +246,19 @@ impl Dispatcher {
         part: &Part,
         deadline: Instant,
     ) -> Result<Posted, Failure> {
+        let mut latest = deadline
+            .checked_sub(LEAST_FOR_AN_ATTEMPT)
+            .unwrap_or(deadline);
         let mut attempt = 0;
         let mut first_sent = None;
+        let mut last = None;
         let mut not_before = self.shared.clock.now();
-        let last_start = deadline.checked_sub(LEAST_ATTEMPT).unwrap_or(deadline);
         loop {
             attempt += 1;
-            self.take_turn(ready, not_before, last_start).await?;
+            if let Err(no_turn) = self.take_turn(ready, not_before, latest).await {
+                // Why the attempt before failed says more than that there is no time for another.
+                return Err(last.unwrap_or(no_turn));
+            }
             let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
@@ -267,29 +273,31 @@ impl Dispatcher {
                 return Err(failure);
             };
             let until = self.shared.clock.now() + delay;
-            let repeat_is_safe = until < sent_at + REPEATS_RECOGNISED_FOR;
-            if until >= last_start
-                || (matches!(failure, Failure::Unknown { .. }) && !repeat_is_safe)
-            {
+            if matches!(failure, Failure::Unknown { .. }) {
+                // For all attempts to come, also behind one that surely failed: this one may have posted.
+                latest = latest.min(sent_at + REPEATS_RECOGNISED_FOR);
+            }
+            if until >= latest {
                 return Err(failure);
             }
+            last = Some(failure);
             // The turn is taken at once, so that those who come or wait meanwhile are behind this one.
             not_before = until;
         }
     }
 
-    /// Waits for the destination's pace and pauses, also for a pause that begins while it waits.
+    /// Waits for the destination's pace and pauses, also for a pause that begins meanwhile, but not until `latest`.
     async fn take_turn(
         &self,
         ready: &Ready,
         not_before: Instant,
-        last_start: Instant,
+        latest: Instant,
     ) -> Result<(), Failure> {
         let lanes = &self.shared.lanes;
         loop {
             let now = self.shared.clock.now();
             let turn = lanes
-                .reserve(ready.lane, ready.pace, now, not_before, last_start)
+                .reserve(ready.lane, ready.pace, now, not_before, latest)
                 .map_err(|wait| no_turn(ready.backend, wait))?;
             if turn > now {
                 tokio::time::sleep_until(turn.into()).await;

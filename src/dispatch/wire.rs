@@ -3,6 +3,7 @@
 //! No redirects (they carry credentials away), no decompression (a bomb), no environment proxies, one deadline
 //! around connection, request and whole answer, at most 64 KiB of answer.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,8 +88,8 @@ pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
 
 /// A worker's client.
 pub struct HttpWire {
-    client: Client,
-    timeout: Duration,
+    client: RefCell<Client>,
+    settings: ClientSettings,
     clock: Arc<dyn Clock>,
     started: Instant,
 }
@@ -97,32 +98,17 @@ impl HttpWire {
     /// Makes the client of the worker thread that calls this.
     #[must_use]
     pub fn new(settings: &ClientSettings, clock: Arc<dyn Clock>, started: Instant) -> Self {
-        let connector = match &settings.tls {
-            Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
-            None => Connector::new(),
-        }
-        .timeout(settings.timeout.min(Duration::from_secs(5)))
-        .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
-        .conn_keep_alive(IDLE)
-        .conn_lifetime(Duration::from_secs(600))
-        .limit(MAX_AT_ONCE);
-        let client = Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .disable_timeout()
-            .no_default_headers()
-            .finish();
         Self {
-            client,
-            timeout: settings.timeout,
+            client: RefCell::new(client(settings)),
+            settings: settings.clone(),
             clock,
             started,
         }
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Answer, WireError> {
-        let mut request = self
-            .client
+        let client = self.client.borrow().clone();
+        let mut request = client
             .request(call.method, call.uri)
             .insert_header((header::USER_AGENT, USER_AGENT))
             .insert_header((header::ACCEPT, "application/json"));
@@ -136,6 +122,13 @@ impl HttpWire {
             .send_body(call.body)
             .await
             .map_err(|e| without_answer(&e))?;
+        if leaves_more(&response) {
+            // awc has put the connection back already, and the next post would take the rest for its answer.
+            self.client.replace(self::client(&self.settings));
+        }
+        if response.status().is_informational() {
+            return Err(WireError::NoAnswer);
+        }
         let (body, truncated) = self.read(&mut response).await?;
         let body = match call.authorization {
             Some(authorization) => without(body, credential(authorization)),
@@ -188,7 +181,7 @@ impl HttpWire {
 impl Wire for HttpWire {
     fn call<'a>(&'a self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Answer, WireError>> {
         Box::pin(async move {
-            tokio::time::timeout(self.timeout, self.exchange(call))
+            tokio::time::timeout(self.settings.timeout, self.exchange(call))
                 .await
                 .unwrap_or(Err(WireError::NoAnswer))
         })
@@ -235,6 +228,35 @@ fn without(body: Bytes, credential: &[u8]) -> Bytes {
         }
     }
     clean.freeze()
+}
+
+/// A client with no connection yet.
+fn client(settings: &ClientSettings) -> Client {
+    let connector = match &settings.tls {
+        Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
+        None => Connector::new(),
+    }
+    .timeout(settings.timeout.min(Duration::from_secs(5)))
+    .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
+    .conn_keep_alive(IDLE)
+    .conn_lifetime(Duration::from_secs(600))
+    .limit(MAX_AT_ONCE);
+    Client::builder()
+        .connector(connector)
+        .disable_redirects()
+        .disable_timeout()
+        .no_default_headers()
+        .finish()
+}
+
+/// Whether more may follow on this connection than awc reads: the answer after an interim one (RFC 9110, 15.2),
+/// or a body that ends with the connection (RFC 9112, 6.3), which awc takes for none.
+fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
+    let status = response.status();
+    let bodiless = matches!(status.as_u16(), 204 | 304);
+    let framed = response.headers().contains_key(header::CONTENT_LENGTH)
+        || response.headers().contains_key(header::TRANSFER_ENCODING);
+    status.is_informational() || !(bodiless || framed)
 }
 
 /// What a client error says about the request: surely not carried out, or unknown.

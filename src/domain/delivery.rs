@@ -104,7 +104,8 @@ pub enum Refusal {
     Misconfigured,
 }
 
-/// A platform's own error code, made safe to show: at most 80 letters, digits, `._-`.
+/// A platform's own error code, made safe to show: at most 80 letters, digits, `._-`, and nothing that could be
+/// a credential which the platform repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformCode(String);
 
@@ -130,6 +131,8 @@ impl serde::Serialize for DeliveryId {
 
 impl PlatformCode {
     const MAX_CHARS: usize = 80;
+    /// Codes are words or numbers; longer mixtures of both are ids and tokens.
+    const MAX_MIXED_CHARS: usize = 15;
 
     /// Keeps what is safe of a foreign code; `None` when nothing is left.
     #[must_use]
@@ -139,7 +142,13 @@ impl PlatformCode {
             .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
             .take(Self::MAX_CHARS)
             .collect();
-        (!safe.is_empty()).then_some(Self(safe))
+        let is_mixed = |word: &str| {
+            word.len() > Self::MAX_MIXED_CHARS
+                && word.bytes().any(|b| b.is_ascii_digit())
+                && word.bytes().any(|b| b.is_ascii_alphabetic())
+        };
+        let shown = !safe.is_empty() && !safe.split(['.', '_', '-']).any(is_mixed);
+        shown.then_some(Self(safe))
     }
 
     /// The code.
@@ -240,6 +249,12 @@ mod tests {
         );
         assert_eq!(PlatformCode::new("a\n\"<b>é").unwrap().as_str(), "ab");
         assert_eq!(PlatformCode::new("<>"), None);
+        // E7: what is no code is not repeated.
+        assert_eq!(
+            PlatformCode::new("Bearer xoxb-1-2-a1b2c3d4e5f6g7h8i9"),
+            None
+        );
+        assert!(PlatformCode::new("AADSTS700016").is_some());
         assert_eq!(
             PlatformCode::new(&"x".repeat(500)).unwrap().as_str().len(),
             80

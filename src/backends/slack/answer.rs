@@ -115,7 +115,7 @@ fn refusal(reply: &Reply, answer: &Answer) -> Failure {
         StatusGroup::Unavailable => unavailable(answer),
         _ => Failure::refused(
             Refusal::Rejected,
-            code,
+            shown_code(code),
             "Slack refuses the message with a code that is not known here: see platform_code and Slack's documentation",
         ),
     })
@@ -166,12 +166,27 @@ fn missing_scope(needed: &str) -> Failure {
     )
 }
 
-/// Keeps what is safe of a list of scopes; like a platform code, with the `:` and `,` that scopes have.
+/// The scopes of a list, such as `chat:write.public,channels:read`; whatever is none is left out.
 pub(super) fn safe_scopes(raw: &str) -> String {
-    raw.chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | ','))
-        .take(80)
-        .collect()
+    let scopes = raw
+        .split(',')
+        .filter(|scope| is_words(scope, &['.', ':', '_']));
+    scopes.take(3).collect::<Vec<_>>().join(",")
+}
+
+/// A code that is not listed, if it has the form of one, else nothing.
+pub(super) fn shown_code(code: &str) -> &str {
+    if is_words(code, &['_']) { code } else { "" }
+}
+
+/// Whether a foreign text is worth showing: words of lower-case letters, none as long as a token, so that a server
+/// that repeats our credentials (threat E7) does not get them into an answer.
+fn is_words(text: &str, joiners: &[char]) -> bool {
+    const MAX_WORD: usize = 20;
+    let is_word = |word: &str| {
+        (1..=MAX_WORD).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    text.len() <= 80 && text.split(joiners).all(is_word)
 }
 
 /// An id or a `ts` as Slack makes them; anything else is not repeated.

@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 
 use super::answer::{
-    StatusGroup, of_code, redirected, status_group, throttled, unavailable, unusable,
+    StatusGroup, of_code, redirected, shown_code, status_group, throttled, unavailable, unusable,
 };
 use super::render::{Envelope, render};
 use crate::backends::wire::{Answer, Call};
@@ -136,8 +136,9 @@ pub fn classify_webhook(answer: &Answer) -> Result<(), Failure> {
     let code = json
         .as_ref()
         .and_then(|json| json.error.as_deref())
-        .unwrap_or_else(|| text_code(answer));
-    Err(of_webhook_code(code, answer).unwrap_or_else(|| by_status(code, answer)))
+        .unwrap_or_else(|| answer.text());
+    // A page of text is not repeated.
+    Err(of_webhook_code(code, answer).unwrap_or_else(|| by_status(shown_code(code), answer)))
 }
 
 fn says_ok(answer: &Answer) -> bool {
@@ -147,13 +148,6 @@ fn says_ok(answer: &Answer) -> bool {
 fn json(answer: &Answer) -> Option<JsonAnswer> {
     let object = answer.body.trim_ascii_start().starts_with(b"{");
     object.then(|| answer.json())?
-}
-
-/// The body if it is one of Slack's codes by its looks, else nothing: a page of text is not repeated.
-fn text_code(answer: &Answer) -> &str {
-    let text = answer.text();
-    let code = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if code { text } else { "" }
 }
 
 fn of_webhook_code(code: &str, answer: &Answer) -> Option<Failure> {
