@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use message_webhook_proxy::{cli, env::Env};
+use message_webhook_proxy::cli;
+use message_webhook_proxy::env::Env;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

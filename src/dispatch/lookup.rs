@@ -1,7 +1,7 @@
 //! Names to ids, remembered for a while.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::backends::{Backend, Wire};
@@ -21,9 +21,12 @@ type Key = (&'static str, String);
 #[derive(Default)]
 pub(super) struct Lookups {
     known: Mutex<HashMap<Key, Entry>>,
-    /// One look-up at a time: a burst of posts to a new name asks the platform once.
-    asking: tokio::sync::Mutex<()>,
+    /// One look-up at a time on each backend: a burst of posts to a new name asks the platform once, and a
+    /// platform that is slow to answer holds up nobody else's.
+    asking: Mutex<HashMap<&'static str, Turn>>,
 }
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 struct Entry {
     answer: Result<String, Failure>,
@@ -43,13 +46,22 @@ impl Lookups {
         if let Some(answer) = self.remembered(&key, wire.elapsed()) {
             return answer;
         }
-        let _turn = self.asking.lock().await;
+        let turn = self.turn(backend);
+        let _turn = turn.lock().await;
         if let Some(answer) = self.remembered(&key, wire.elapsed()) {
             return answer;
         }
         let answer = sender.find(wire, name).await;
         self.remember(key, &answer, wire.elapsed());
         answer
+    }
+
+    fn turn(&self, backend: &'static str) -> Turn {
+        let mut asking = self
+            .asking
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(asking.entry(backend).or_default())
     }
 
     fn remembered(&self, key: &Key, now: Duration) -> Option<Result<String, Failure>> {

@@ -246,16 +246,16 @@ impl Dispatcher {
         part: &Part,
         deadline: Instant,
     ) -> Result<Posted, Failure> {
-        let latest = deadline
+        let mut latest = deadline
             .checked_sub(LEAST_FOR_AN_ATTEMPT)
             .unwrap_or(deadline);
         let mut attempt = 0;
         let mut first_sent = None;
-        let mut may_be_posted = false;
         let mut last = None;
+        let mut not_before = self.shared.clock.now();
         loop {
             attempt += 1;
-            if let Err(no_turn) = self.take_turn(ready, latest).await {
+            if let Err(no_turn) = self.take_turn(ready, not_before, latest).await {
                 // Why the attempt before failed says more than that there is no time for another.
                 return Err(last.unwrap_or(no_turn));
             }
@@ -273,36 +273,39 @@ impl Dispatcher {
                 return Err(failure);
             };
             let until = self.shared.clock.now() + delay;
-            // Also when this attempt surely failed: an earlier one may have posted.
-            may_be_posted |= matches!(failure, Failure::Unknown { .. });
-            let repeat_is_safe = until < sent_at + REPEATS_RECOGNISED_FOR;
-            if until >= latest || (may_be_posted && !repeat_is_safe) {
+            if matches!(failure, Failure::Unknown { .. }) {
+                // For all attempts to come, also behind one that surely failed: this one may have posted.
+                latest = latest.min(sent_at + REPEATS_RECOGNISED_FOR);
+            }
+            if until >= latest {
                 return Err(failure);
             }
             last = Some(failure);
-            tokio::time::sleep_until(until.into()).await;
+            // The turn is taken at once, so that those who come or wait meanwhile are behind this one.
+            not_before = until;
         }
     }
 
-    /// Waits for the destination's pace and pauses, but not until `latest`.
-    async fn take_turn(&self, ready: &Ready, latest: Instant) -> Result<(), Failure> {
-        let now = self.shared.clock.now();
-        let turn = self
-            .shared
-            .lanes
-            .reserve(ready.lane, ready.pace, now, latest)
-            .map_err(|wait| {
-                let detail = format!(
-                    "{}: this channel takes no more messages just now; the next turn is in {} s",
-                    ready.backend,
-                    wait.as_secs() + 1
-                );
-                Failure::later(Later::Throttled, Some(wait), detail)
-            })?;
-        if turn > now {
-            tokio::time::sleep_until(turn.into()).await;
+    /// Waits for the destination's pace and pauses, also for a pause that begins meanwhile, but not until `latest`.
+    async fn take_turn(
+        &self,
+        ready: &Ready,
+        not_before: Instant,
+        latest: Instant,
+    ) -> Result<(), Failure> {
+        let lanes = &self.shared.lanes;
+        loop {
+            let now = self.shared.clock.now();
+            let turn = lanes
+                .reserve(ready.lane, ready.pace, now, not_before, latest)
+                .map_err(|wait| no_turn(ready.backend, wait))?;
+            if turn > now {
+                tokio::time::sleep_until(turn.into()).await;
+            }
+            if !lanes.is_paused(ready.lane, self.shared.clock.now()) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn note(&self, ready: &Ready, failure: Option<&Failure>, started: Instant) {
@@ -363,6 +366,14 @@ fn not_configured(backend: &str) -> Failure {
         platform_code: None,
         detail,
     }
+}
+
+fn no_turn(backend: &str, wait: Duration) -> Failure {
+    let detail = format!(
+        "{backend}: this channel takes no more messages just now; the next turn is in {} s",
+        wait.as_secs() + 1
+    );
+    Failure::later(Later::Throttled, Some(wait), detail)
 }
 
 fn look_up_timed_out(backend: &str) -> Failure {

@@ -29,7 +29,8 @@ struct Lane {
 }
 
 impl Lanes {
-    /// The moment at which the next part may go; it is then taken.
+    /// The moment at which the next part may go, not before `not_before`; it is then taken. A pause may begin
+    /// while one waits for it: ask [`Lanes::is_paused`] then.
     ///
     /// # Errors
     /// The time to wait when that moment is not before the deadline; nothing is taken then.
@@ -38,6 +39,7 @@ impl Lanes {
         lane: u64,
         pace: Limit,
         now: Instant,
+        not_before: Instant,
         deadline: Instant,
     ) -> Result<Instant, Duration> {
         let mut lanes = self
@@ -46,7 +48,7 @@ impl Lanes {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = lanes.get(&lane).copied();
         if pace.is_none() && known.is_none() {
-            return Ok(now);
+            return Ok(now.max(not_before));
         }
         let Lane {
             recovered,
@@ -58,7 +60,7 @@ impl Lanes {
         let (interval, burst) =
             pace.map_or((Duration::ZERO, 1), |q| (q.interval(), q.count().get()));
         let paced = recovered.checked_sub(interval * (burst - 1)).unwrap_or(now);
-        let turn = now.max(paced).max(paused_until);
+        let turn = now.max(not_before).max(paced).max(paused_until);
         if turn > now && turn >= deadline {
             return Err(turn - now);
         }
@@ -73,6 +75,17 @@ impl Lanes {
             },
         );
         Ok(turn)
+    }
+
+    /// Whether the platform has asked for a pause that is not over.
+    pub fn is_paused(&self, lane: u64, now: Instant) -> bool {
+        let lanes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        lanes
+            .get(&lane)
+            .is_some_and(|known| known.paused_until > now)
     }
 
     /// Nothing goes to this lane before `retry_after` has passed.
@@ -125,15 +138,15 @@ mod tests {
         let pace = parse_limit("1/s").unwrap();
         let far = now + S * 100;
         let turns: Vec<_> = (0..4)
-            .map(|_| lanes.reserve(1, pace, now, far).unwrap() - now)
+            .map(|_| lanes.reserve(1, pace, now, now, far).unwrap() - now)
             .collect();
         assert_eq!(turns, [Duration::ZERO, S, S * 2, S * 3]);
-        assert_eq!(lanes.reserve(1, pace, now, now + S * 4), Err(S * 4));
+        assert_eq!(lanes.reserve(1, pace, now, now, now + S * 4), Err(S * 4));
         assert_eq!(
-            lanes.reserve(1, pace, now + S * 4, now + S * 5),
+            lanes.reserve(1, pace, now + S * 4, now + S * 4, now + S * 5),
             Ok(now + S * 4)
         );
-        assert_eq!(lanes.reserve(2, pace, now, now), Ok(now));
+        assert_eq!(lanes.reserve(2, pace, now, now, now), Ok(now));
     }
 
     #[test]
@@ -141,7 +154,7 @@ mod tests {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
         let pace = parse_limit("3/s").unwrap();
         let turns: Vec<_> = (0..5)
-            .map(|_| lanes.reserve(1, pace, now, now + S * 9).unwrap() - now)
+            .map(|_| lanes.reserve(1, pace, now, now, now + S * 9).unwrap() - now)
             .collect();
         assert_eq!(turns[..3], [Duration::ZERO; 3]);
         assert!(turns[3] > S / 4 && turns[4] > turns[3]);
@@ -150,15 +163,36 @@ mod tests {
     #[test]
     fn a_pause_wins_over_the_pace_and_without_one_nothing_waits() {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
-        assert_eq!(lanes.reserve(1, None, now, now), Ok(now));
+        assert_eq!(lanes.reserve(1, None, now, now, now), Ok(now));
         lanes.pause(1, now, Some(S * 30));
         lanes.pause(1, now, Some(S * 5));
-        assert_eq!(lanes.reserve(1, None, now, now + S * 10), Err(S * 30));
-        assert_eq!(lanes.reserve(1, None, now, now + S * 31), Ok(now + S * 30));
+        assert_eq!(lanes.reserve(1, None, now, now, now + S * 10), Err(S * 30));
         assert_eq!(
-            lanes.reserve(1, None, now + S * 31, now + S * 31),
+            lanes.reserve(1, None, now, now, now + S * 31),
+            Ok(now + S * 30)
+        );
+        assert_eq!(
+            lanes.reserve(1, None, now + S * 31, now + S * 31, now + S * 31),
             Ok(now + S * 31)
         );
+    }
+
+    #[test]
+    fn a_repeat_takes_its_turn_before_those_who_come_while_it_waits() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let (pace, far) = (parse_limit("1/s").unwrap(), now + S * 100);
+        let waiting = [
+            lanes.reserve(1, pace, now, now, far).unwrap(),
+            lanes.reserve(1, pace, now, now, far).unwrap(),
+        ];
+        lanes.pause(1, now, Some(S * 30));
+        let repeat = lanes.reserve(1, pace, now, now + S * 30, far);
+        assert_eq!(waiting, [now, now + S]);
+        assert_eq!(repeat, Ok(now + S * 30));
+        assert!(lanes.is_paused(1, waiting[1]) && !lanes.is_paused(1, now + S * 30));
+        let later = now + S;
+        assert_eq!(lanes.reserve(1, pace, later, later, far), Ok(now + S * 31));
+        assert_eq!(lanes.reserve(2, None, now, now + S, far), Ok(now + S));
     }
 
     #[test]
@@ -169,7 +203,7 @@ mod tests {
         }
         assert_eq!(lanes.0.lock().unwrap().len(), MAX_LANES);
         assert_eq!(
-            lanes.reserve(50_000, parse_limit("1/s").unwrap(), now, now),
+            lanes.reserve(50_000, parse_limit("1/s").unwrap(), now, now, now),
             Err(WHEN_FULL)
         );
         assert!(
@@ -177,6 +211,7 @@ mod tests {
                 .reserve(
                     50_000,
                     parse_limit("1/s").unwrap(),
+                    now + S * 2,
                     now + S * 2,
                     now + S * 3
                 )

@@ -14,7 +14,7 @@ use awc::{Client, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
-use http::header;
+use http::header::{self, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -31,6 +31,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 const IDLE: Duration = Duration::from_secs(30);
 /// Requests at once per worker. A hung platform holds one for `UPSTREAM_TIMEOUT`; others still get through.
 const MAX_AT_ONCE: usize = 2048;
+/// A shorter credential would be found by accident, and no platform makes one.
+const MIN_CREDENTIAL_BYTES: usize = 8;
 const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// What a worker needs to make its client.
@@ -128,6 +130,10 @@ impl HttpWire {
             return Err(WireError::NoAnswer);
         }
         let (body, truncated) = self.read(&mut response).await?;
+        let body = match call.authorization {
+            Some(authorization) => without(body, credential(authorization)),
+            None => body,
+        };
         Ok(Answer {
             status: response.status().as_u16(),
             retry_after: self.retry_after(&response),
@@ -197,6 +203,31 @@ impl Wire for HttpWire {
     fn elapsed(&self) -> Duration {
         self.clock.now().saturating_duration_since(self.started)
     }
+}
+
+/// What follows the scheme in a value of `Authorization`.
+fn credential(authorization: &HeaderValue) -> &[u8] {
+    let value = authorization.as_bytes();
+    let start = value.iter().position(|&b| b == b' ').map_or(0, |at| at + 1);
+    value.get(start..).unwrap_or_default()
+}
+
+/// The body with every echo of the credential starred out, so that no code or id made of the answer holds it.
+fn without(body: Bytes, credential: &[u8]) -> Bytes {
+    let is_echo = |window: &[u8]| window == credential;
+    if credential.len() < MIN_CREDENTIAL_BYTES || !body.windows(credential.len()).any(is_echo) {
+        return body;
+    }
+    let mut clean = BytesMut::from(&*body);
+    for at in 0..=clean.len() - credential.len() {
+        if let Some(echo) = clean
+            .get_mut(at..at + credential.len())
+            .filter(|w| is_echo(w))
+        {
+            echo.fill(b'*');
+        }
+    }
+    clean.freeze()
 }
 
 /// A client with no connection yet.
@@ -272,6 +303,21 @@ fn retry_after(value: &str, date: Option<&str>, unix: Duration) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// E7.
+    #[test]
+    fn an_echo_of_the_credential_is_starred_out() {
+        let value = HeaderValue::from_static("Bearer canary-01");
+        let clean =
+            |body: &'static str| without(Bytes::from_static(body.as_bytes()), credential(&value));
+        assert_eq!(
+            clean("a canary-01, canary-01canary-01"),
+            "a *********, ******************"
+        );
+        assert_eq!(clean("canary-0"), "canary-0");
+        assert_eq!(clean(""), "");
+        assert_eq!(without(Bytes::from_static(b"aaaa"), b"aa"), "aaaa");
+    }
 
     /// F-11 and F-12.
     #[test]

@@ -20,6 +20,7 @@
 //! | receipt | what the caller is told about a message |
 //! | caller | who posts: a token's name, or a client address |
 
+mod alias;
 pub mod channel;
 pub mod delivery;
 pub mod mention;

@@ -10,6 +10,7 @@ pub mod receipt;
 pub mod settings;
 
 pub mod extract;
+mod failed;
 mod log_budget;
 mod operate;
 mod post;
@@ -17,6 +18,7 @@ mod preview;
 mod replay;
 mod reply;
 pub mod route;
+mod scope;
 mod server;
 mod span;
 

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::backends::Part;
 use crate::dispatch::Ready;
 use crate::domain::channel::{Channel, Destination, ResolveError};
-use crate::domain::delivery::{DeliveryId, Failure, Post, Refusal};
+use crate::domain::delivery::{DeliveryId, Failure, Post};
 use crate::domain::message::Message;
 use crate::domain::options::{PostOptions, parse_wait};
 use crate::domain::signing::Signed;
@@ -19,6 +19,7 @@ use crate::domain::signing::Signed;
 use super::Context;
 use super::caller::{Caller, Denied, limit_unit};
 use super::extract::Decoded;
+use super::failed::{RETRY_AFTER_S, failed};
 use super::limit::{Refused, Standing};
 use super::preview::is_preview;
 use super::problem::{Code, Problem};
@@ -30,8 +31,6 @@ use super::span::Facts;
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);
-/// What a caller is told to wait when the platform did not say.
-const RETRY_AFTER_S: u64 = 5;
 
 /// What the limits said of this post, for the headers.
 #[derive(Default)]
@@ -359,58 +358,6 @@ impl<'a> Request<'a> {
             })
             .collect()
     }
-
-    /// Whether the caller's token opens every destination, whatever their spelling.
-    async fn check_scope(
-        &self,
-        caller: Caller<'_>,
-        destinations: &[Destination],
-        deadline: Instant,
-    ) -> Result<(), Problem> {
-        let Caller::Token(token) = caller else {
-            return Ok(());
-        };
-        let Some(scope) = token.scope() else {
-            return Ok(());
-        };
-        for to in destinations {
-            if !scope.contains(to) && !self.is_same_as_any(to, scope, deadline).await {
-                let detail = format!(
-                    "the token '{}' does not open this channel; the operator adds it after '@' in PROXY_TOKENS",
-                    token.name()
-                );
-                return Err(Problem::new(Code::Forbidden, detail));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a destination is one of `scope` under another spelling: a name and an id may mean the same.
-    async fn is_same_as_any(
-        &self,
-        to: &Destination,
-        scope: &[Destination],
-        deadline: Instant,
-    ) -> bool {
-        let dispatcher = self.context.dispatcher;
-        let may_be = |other: &Destination| dispatcher.may_be_same(to, other);
-        if !scope.iter().any(may_be) {
-            return false;
-        }
-        let Ok(wanted) = dispatcher.ready(to, deadline).await else {
-            return false;
-        };
-        for other in scope.iter().filter(|other| may_be(other)) {
-            if dispatcher
-                .ready(other, deadline)
-                .await
-                .is_ok_and(|open| open.is_same_place(&wanted))
-            {
-                return true;
-            }
-        }
-        false
-    }
 }
 
 /// `Prefer: wait=N` (RFC 7240), if it is a wait that is on offer.
@@ -476,71 +423,4 @@ fn denied_problem(denied: Denied) -> Problem {
             "the signature of this URL has expired; sign a new one with a later expiry",
         ),
     }
-}
-
-/// The problem of a message that was not delivered everywhere.
-fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
-    let passing =
-        |failure: &Failure| matches!(failure, Failure::Later { .. } | Failure::Unknown { .. });
-    let problem = match (receipt.deliveries.len(), failures) {
-        (1, [failure]) => Problem {
-            platform_code: platform_code(failure),
-            ..Problem::new(code_of(failure), detail_of(&receipt))
-        },
-        (all, _) if failures.len() == all && failures.iter().all(passing) => Problem {
-            deliveries: receipt.deliveries,
-            ..Problem::new(Code::BackendUnavailable, summary(failures.len(), all))
-        },
-        (all, _) => Problem {
-            deliveries: receipt.deliveries,
-            ..Problem::new(Code::PartlyRejected, summary(failures.len(), all))
-        },
-    };
-    let problem = Problem {
-        id: receipt.id,
-        ..problem
-    };
-    if problem.code != Code::BackendUnavailable {
-        return problem;
-    }
-    let asked = failures.iter().filter_map(Failure::retry_after).max();
-    problem.retry_after_s(asked.map_or(RETRY_AFTER_S, |wait| {
-        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-    }))
-}
-
-fn code_of(failure: &Failure) -> Code {
-    match failure {
-        Failure::Later { .. } | Failure::Unknown { .. } => Code::BackendUnavailable,
-        Failure::Refused {
-            reason: Refusal::UnknownChannel,
-            ..
-        } => Code::UnknownChannel,
-        Failure::Refused {
-            reason: Refusal::TooLong,
-            ..
-        } => Code::MessageTooLong,
-        Failure::Refused { .. } => Code::BackendRejected,
-    }
-}
-
-fn platform_code(failure: &Failure) -> Option<crate::domain::delivery::PlatformCode> {
-    match failure {
-        Failure::Refused { platform_code, .. } => platform_code.clone(),
-        Failure::Later { .. } | Failure::Unknown { .. } => None,
-    }
-}
-
-fn detail_of(receipt: &Receipt) -> String {
-    receipt
-        .deliveries
-        .first()
-        .and_then(|d| d.detail.clone())
-        .unwrap_or_default()
-}
-
-fn summary(failed: usize, all: usize) -> String {
-    format!(
-        "{failed} of {all} destinations did not take the message; each entry of deliveries says why"
-    )
 }

@@ -10,7 +10,9 @@
 )]
 
 mod answers;
+mod architecture;
 mod callers;
+mod channels;
 mod config;
 mod delivery;
 mod deploy;
@@ -23,5 +25,7 @@ mod posting;
 mod process;
 mod raw;
 mod readme;
+mod slack;
 mod support;
+mod teams;
 mod tls;

@@ -46,6 +46,20 @@ impl Setup {
             .fold(self, |setup, (name, value)| setup.set(&name, value))
     }
 
+    /// Takes every limit and pace away, for tests whose subject they are not.
+    pub fn without_limits(self) -> Self {
+        [
+            "RATE_LIMIT_CALLER",
+            "RATE_LIMIT_CHANNEL",
+            "RATE_LIMIT_GLOBAL",
+            "PACE_SLACK",
+            "PACE_TEAMS",
+            "PACE_MATTERMOST",
+        ]
+        .into_iter()
+        .fold(self, |setup, name| setup.set(name, "off"))
+    }
+
     /// Runs another program: only for the fixture's own tests, which need one that misbehaves.
     pub fn program(mut self, path: &str) -> Self {
         self.program = path.to_owned();

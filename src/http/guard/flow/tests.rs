@@ -1,3 +1,5 @@
+//! Requests on one connection: how they are told apart and follow each other.
+
 use proptest::prelude::*;
 
 use super::super::{Traced, fuzz_head, trace};

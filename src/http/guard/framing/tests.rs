@@ -1,3 +1,5 @@
+//! Where one request ends and the next begins.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Request heads, whole, split and hostile.
+
 use proptest::prelude::*;
 
 use super::super::refusal as why;

@@ -1,3 +1,5 @@
+//! Both ends of a guarded connection.
+
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

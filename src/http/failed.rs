@@ -1,0 +1,76 @@
+//! From failed deliveries to the problem that says so.
+
+use crate::domain::delivery::{Failure, PlatformCode, Refusal};
+
+use super::problem::{Code, Problem};
+use super::receipt::Receipt;
+
+/// What a caller is told to wait when the platform did not say.
+pub(super) const RETRY_AFTER_S: u64 = 5;
+
+/// The problem of a message that was not delivered everywhere.
+pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
+    let passing =
+        |failure: &Failure| matches!(failure, Failure::Later { .. } | Failure::Unknown { .. });
+    let problem = match (receipt.deliveries.len(), failures) {
+        (1, [failure]) => Problem {
+            platform_code: platform_code(failure),
+            ..Problem::new(code_of(failure), detail_of(&receipt))
+        },
+        (all, _) if failures.len() == all && failures.iter().all(passing) => Problem {
+            deliveries: receipt.deliveries,
+            ..Problem::new(Code::BackendUnavailable, summary(failures.len(), all))
+        },
+        (all, _) => Problem {
+            deliveries: receipt.deliveries,
+            ..Problem::new(Code::PartlyRejected, summary(failures.len(), all))
+        },
+    };
+    let problem = Problem {
+        id: receipt.id,
+        ..problem
+    };
+    if problem.code != Code::BackendUnavailable {
+        return problem;
+    }
+    let asked = failures.iter().filter_map(Failure::retry_after).max();
+    problem.retry_after_s(asked.map_or(RETRY_AFTER_S, |wait| {
+        wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    }))
+}
+
+fn code_of(failure: &Failure) -> Code {
+    match failure {
+        Failure::Later { .. } | Failure::Unknown { .. } => Code::BackendUnavailable,
+        Failure::Refused {
+            reason: Refusal::UnknownChannel,
+            ..
+        } => Code::UnknownChannel,
+        Failure::Refused {
+            reason: Refusal::TooLong,
+            ..
+        } => Code::MessageTooLong,
+        Failure::Refused { .. } => Code::BackendRejected,
+    }
+}
+
+fn platform_code(failure: &Failure) -> Option<PlatformCode> {
+    match failure {
+        Failure::Refused { platform_code, .. } => platform_code.clone(),
+        Failure::Later { .. } | Failure::Unknown { .. } => None,
+    }
+}
+
+fn detail_of(receipt: &Receipt) -> String {
+    receipt
+        .deliveries
+        .first()
+        .and_then(|d| d.detail.clone())
+        .unwrap_or_default()
+}
+
+fn summary(failed: usize, all: usize) -> String {
+    format!(
+        "{failed} of {all} destinations did not take the message; each entry of deliveries says why"
+    )
+}
