@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use http::header::{self, HeaderValue};
+use memchr::memmem;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -214,16 +215,12 @@ fn credential(authorization: &HeaderValue) -> &[u8] {
 
 /// The body with every echo of the credential starred out, so that no code or id made of the answer holds it.
 fn without(body: Bytes, credential: &[u8]) -> Bytes {
-    let is_echo = |window: &[u8]| window == credential;
-    if credential.len() < MIN_CREDENTIAL_BYTES || !body.windows(credential.len()).any(is_echo) {
+    if credential.len() < MIN_CREDENTIAL_BYTES || memmem::find(&body, credential).is_none() {
         return body;
     }
     let mut clean = BytesMut::from(&*body);
-    for at in 0..=clean.len() - credential.len() {
-        if let Some(echo) = clean
-            .get_mut(at..at + credential.len())
-            .filter(|w| is_echo(w))
-        {
+    for at in memmem::find_iter(&body, credential) {
+        if let Some(echo) = clean.get_mut(at..at + credential.len()) {
             echo.fill(b'*');
         }
     }

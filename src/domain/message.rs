@@ -101,10 +101,11 @@ fn clean(decoded: &str) -> (String, usize) {
     (out, replaced)
 }
 
-/// The common case: printable ASCII and line feeds need no second look.
+/// The common case, which needs no second look: nothing that is replaced, taken out or turned into a line feed.
 fn is_clean(text: &str) -> bool {
-    text.bytes()
-        .all(|b| (b' '..0x7F).contains(&b) || b == b'\n' || b == b'\t')
+    let plain = |b: u8| (b' '..0x7F).contains(&b) || b >= 0x80 || b == b'\n' || b == b'\t';
+    let special = |c: char| is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{9B}');
+    text.bytes().all(plain) && (text.is_ascii() || !text.chars().any(special))
 }
 
 /// Controls, bidi embeddings, overrides and isolates, the byte order mark and stray tag characters.

@@ -29,7 +29,9 @@ where
         let metadata = event.metadata();
         out.write_str("{\"timestamp\":\"")?;
         SystemTime.format_time(&mut out)?;
-        write!(out, "\",\"level\":\"{}\"", metadata.level())?;
+        out.write_str("\",\"level\":\"")?;
+        out.write_str(metadata.level().as_str())?;
+        out.write_char('"')?;
         let mut fields = Fields {
             out,
             result: Ok(()),
@@ -73,7 +75,9 @@ impl Visit for Fields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, |out| write!(out, "{value}"));
+        self.write(field, |out| {
+            out.write_str(itoa::Buffer::new().format(value))
+        });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -105,6 +109,10 @@ impl fmt::Write for Escaping<'_, '_> {
 /// Writes text as the inside of a JSON string: whole runs at once, escapes where they must be. U+2028 and U+2029
 /// are escaped too, because some readers take them for line ends.
 fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    let is_plain = |b: u8| (b' '..0x7F).contains(&b) && b != b'"' && b != b'\\';
+    if text.bytes().all(is_plain) {
+        return out.write_str(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.find(needs_escape) {
         let (run, tail) = rest.split_at(at);

@@ -5,7 +5,6 @@ mod cells;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -357,23 +356,28 @@ pub(super) fn rate_limit_header(
     standings: &[Option<Standing>],
     refused: Option<&Refused>,
 ) -> String {
-    let mut text = String::with_capacity(64);
-    let mut item = |policy: Policy, remaining, reset_s| {
-        let comma = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _infallible = write!(
-            text,
-            "{comma}\"{}\";r={remaining};t={reset_s}",
-            policy.name()
-        );
-    };
+    let mut text = String::with_capacity(96);
     for standing in standings.iter().flatten() {
-        item(standing.policy, standing.remaining, standing.reset_s);
+        push_item(
+            &mut text,
+            standing.policy,
+            standing.remaining,
+            standing.reset_s,
+        );
     }
     if let Some(refused) = refused.filter(|r| r.policy != Policy::Credentials) {
-        item(refused.policy, 0, refused.retry_after_s());
+        push_item(&mut text, refused.policy, 0, refused.retry_after_s());
     }
     text
+}
+
+fn push_item(text: &mut String, policy: Policy, remaining: u32, reset_s: u64) {
+    text.push_str(if text.is_empty() { "\"" } else { ", \"" });
+    text.push_str(policy.name());
+    text.push_str("\";r=");
+    text.push_str(itoa::Buffer::new().format(remaining));
+    text.push_str(";t=");
+    text.push_str(itoa::Buffer::new().format(reset_s));
 }
 
 fn policy_header(settings: Settings) -> String {
