@@ -15,7 +15,7 @@ use http::Uri;
 
 pub use health::{Health, State as HealthState};
 pub use pacing::Lanes;
-pub use wire::{ClientSettings, HttpWire, TrustError, trust};
+pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 
 use crate::backends::{Backend, Part, Recipient};
 use crate::clock::{self, Clock};
@@ -202,6 +202,13 @@ impl Dispatcher {
     /// worth it.
     pub async fn deliver(&self, ready: &Ready, parts: &[Part], deadline: Instant) -> Outcome {
         let started = self.shared.clock.now();
+        if let Err(failure) = self.has_time_for(ready, parts.len(), started, deadline) {
+            self.note(ready, Some(&failure), started);
+            return Outcome {
+                result: Err(failure),
+                parts_taken: 0,
+            };
+        }
         let mut first = None;
         for (index, part) in parts.iter().enumerate() {
             match self.deliver_part(ready, part, deadline).await {
@@ -240,6 +247,24 @@ impl Dispatcher {
         join_all(checks).await
     }
 
+    /// A long message whose last part would come too late is refused whole, not broken off half-way.
+    fn has_time_for(
+        &self,
+        ready: &Ready,
+        parts: usize,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let last = self
+            .shared
+            .lanes
+            .last_turn(ready.lane, ready.pace, parts, now);
+        if parts > 1 && last >= deadline {
+            return Err(no_turn(ready.backend, last.saturating_duration_since(now)));
+        }
+        Ok(())
+    }
+
     async fn deliver_part(
         &self,
         ready: &Ready,
@@ -266,6 +291,7 @@ impl Dispatcher {
                 Some(Err(failure)) => failure,
                 None => no_answer_in_time(ready.backend),
             };
+            let failure = with_least_pause(failure, attempt);
             self.shared
                 .lanes
                 .pause(ready.lane, self.shared.clock.now(), failure.retry_after());
@@ -309,8 +335,13 @@ impl Dispatcher {
     }
 
     fn note(&self, ready: &Ready, failure: Option<&Failure>, started: Instant) {
-        self.shared.health.note(ready.backend, failure);
         let took = self.shared.clock.now().saturating_duration_since(started);
+        // That a caller waits less than a call may take says nothing about the platform.
+        let cut_short =
+            matches!(failure, Some(Failure::Unknown { .. })) && took < self.wire.timeout();
+        if !cut_short {
+            self.shared.health.note(ready.backend, failure);
+        }
         self.shared.metrics.delivery(ready.backend, failure, took);
         if let Some(failure) = failure {
             tracing::warn!(
@@ -352,6 +383,21 @@ fn delay_before_retry(ready: &Ready, failure: &Failure, attempt: u32) -> Option<
         }
         Failure::Unknown { .. } | Failure::Refused { .. } => None,
     }
+}
+
+/// A platform that says "not so fast" without a time is left alone for a second, doubling up to a minute (F-13).
+fn with_least_pause(mut failure: Failure, attempt: u32) -> Failure {
+    if let Failure::Later {
+        reason: Later::Throttled,
+        retry_after: retry_after @ None,
+        ..
+    } = &mut failure
+    {
+        *retry_after = Some(
+            Duration::from_secs(1 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(60)),
+        );
+    }
+    failure
 }
 
 /// The result of `future` if it comes before the deadline.

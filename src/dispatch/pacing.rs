@@ -77,6 +77,22 @@ impl Lanes {
         Ok(turn)
     }
 
+    /// When the last of so many parts could go if nobody else came; nothing is taken.
+    pub fn last_turn(&self, lane: u64, pace: Limit, parts: usize, now: Instant) -> Instant {
+        let lanes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = lanes.get(&lane).copied();
+        let start = known.map_or(now, |known| now.max(known.paused_until));
+        let Some(pace) = pace else { return start };
+        let recovered = known.map_or(now, |known| known.recovered).max(now);
+        let behind = u32::try_from(parts).unwrap_or(u32::MAX).saturating_sub(1);
+        let burst = pace.interval() * (pace.count().get() - 1);
+        let paced = recovered + pace.interval().saturating_mul(behind);
+        start.max(paced.checked_sub(burst).unwrap_or(now))
+    }
+
     /// Whether the platform has asked for a pause that is not over.
     pub fn is_paused(&self, lane: u64, now: Instant) -> bool {
         let lanes = self
@@ -158,6 +174,19 @@ mod tests {
             .collect();
         assert_eq!(turns[..3], [Duration::ZERO; 3]);
         assert!(turns[3] > S / 4 && turns[4] > turns[3]);
+    }
+
+    #[test]
+    fn the_last_turn_of_several_parts_is_known_before_the_first() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let pace = parse_limit("1/s").unwrap();
+        assert_eq!(lanes.last_turn(1, pace, 3, now), now + S * 2);
+        lanes.reserve(1, pace, now, now, now + S).unwrap();
+        assert_eq!(lanes.last_turn(1, pace, 3, now), now + S * 3);
+        assert_eq!(lanes.last_turn(1, None, 3, now), now);
+        assert_eq!(lanes.last_turn(2, parse_limit("3/s").unwrap(), 3, now), now);
+        lanes.pause(3, now, Some(S * 9));
+        assert_eq!(lanes.last_turn(3, None, 1, now), now + S * 9);
     }
 
     #[test]

@@ -34,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const MAX_AT_ONCE: usize = 2048;
 /// A shorter credential would be found by accident, and no platform makes one.
 const MIN_CREDENTIAL_BYTES: usize = 8;
+/// How this program names itself to platforms; also how it knows another of its kind.
+pub const PRODUCT: &str = "message-webhook-proxy/";
 const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// What a worker needs to make its client.
@@ -105,6 +107,12 @@ impl HttpWire {
             clock,
             started,
         }
+    }
+
+    /// How long one call may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Answer, WireError> {

@@ -43,7 +43,7 @@ use problem::{Code, Problem};
 use replay::Replays;
 use reply::{PostHeaders, Reply};
 use route::Route;
-use span::{Facts, PublicId};
+use span::{Begun, Facts};
 
 pub use server::serve;
 pub use settings::Settings;
@@ -180,8 +180,8 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     };
     let id = request
         .extensions()
-        .get::<PublicId>()
-        .map(|id| id.0.clone())
+        .get::<Begun>()
+        .map(|begun| begun.id.clone())
         .unwrap_or_default();
     let handled = AssertUnwindSafe(handle(&context, payload))
         .catch_unwind()

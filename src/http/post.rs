@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 
 use crate::backends::Part;
-use crate::dispatch::Ready;
+use crate::dispatch::{PRODUCT, Ready};
 use crate::domain::channel::{Channel, Destination, ResolveError};
 use crate::domain::delivery::{DeliveryId, Failure, Post};
 use crate::domain::message::Message;
@@ -63,6 +63,7 @@ impl<'a> Request<'a> {
         let caller = self.authorise(&decoded)?;
         self.facts.caller = Some(caller.name().to_owned());
         self.limit_caller(caller)?;
+        refuse_loop(self.context.request.headers())?;
         let (channel, message, options) = decoded.check()?;
         let wait = self.wait(&options)?;
         let destinations = self.resolve(&channel)?;
@@ -283,7 +284,7 @@ impl<'a> Request<'a> {
     ) -> Result<Receipt, Problem> {
         let dispatcher = self.context.dispatcher;
         self.check_scope(caller, destinations, deadline).await?;
-        let ready = join_all(destinations.iter().map(|to| dispatcher.ready(to, deadline))).await;
+        let ready = all(destinations.iter().map(|to| dispatcher.ready(to, deadline))).await;
         let post = Post {
             id: DeliveryId::generate(),
             message,
@@ -315,7 +316,7 @@ impl<'a> Request<'a> {
                         }
                     }
                 });
-        let ended: Vec<(Delivery, Option<Failure>)> = join_all(tries).await;
+        let ended: Vec<(Delivery, Option<Failure>)> = all(tries).await;
         let failures: Vec<Failure> = ended
             .iter()
             .filter_map(|(_, failure)| failure.clone())
@@ -358,6 +359,18 @@ impl<'a> Request<'a> {
             })
             .collect()
     }
+}
+
+/// Two proxies whose webhooks name each other would post for ever (B9); a proxy has no reason to post to one.
+fn refuse_loop(headers: &HeaderMap) -> Result<(), Problem> {
+    let agent = headers
+        .get(header::USER_AGENT)
+        .map(header::HeaderValue::as_bytes);
+    if agent.is_some_and(|agent| agent.starts_with(PRODUCT.as_bytes())) {
+        let detail = "another message-webhook-proxy posts here; a webhook in its CHANNELS must be a platform's, not a proxy's";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(())
 }
 
 /// `Prefer: wait=N` (RFC 7240), if it is a wait that is on offer.
@@ -422,5 +435,14 @@ fn denied_problem(denied: Denied) -> Problem {
             Code::SignatureExpired,
             "the signature of this URL has expired; sign a new one with a later expiry",
         ),
+    }
+}
+
+/// Like `join_all`, without its allocations for the single future that most posts are.
+async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures = futures.into_iter();
+    match (futures.next(), futures.next()) {
+        (Some(only), None) => vec![only.await],
+        (first, second) => join_all(first.into_iter().chain(second).chain(futures)).await,
     }
 }

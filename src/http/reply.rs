@@ -26,6 +26,10 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// For everything that a browser may show. A receipt is JSON, which `nosniff` keeps from being shown as a page.
+const NO_CONTENT: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// Headers that only answers to posts carry.
 #[derive(Default)]
 pub(super) struct PostHeaders<'a> {
@@ -65,6 +69,7 @@ impl Reply {
                 builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
                 builder
                     .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
                 (builder, body)
             }
         };
@@ -78,10 +83,6 @@ impl Reply {
         builder.insert_header((
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),
-        ));
-        builder.insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
         ));
         if let Some(post) = post {
             post.write(&mut builder);
@@ -120,6 +121,7 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
         ("application/problem+json", problem.to_json(base))
     };
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
+    builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
     if let Some(seconds) = problem.retry_after_s {
         builder.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }

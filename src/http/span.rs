@@ -25,12 +25,14 @@ pub(super) struct Facts {
     pub channel: Option<String>,
 }
 
-/// The id of a request: the caller's own, or one of ours.
+/// The beginning of a request.
 #[derive(Clone)]
-pub(super) struct PublicId(pub String);
-
-/// When the request's head had arrived.
-struct Started(std::time::Instant);
+pub(super) struct Begun {
+    /// Its id: the caller's own, or one of ours.
+    pub id: String,
+    /// When its head had arrived.
+    at: Option<std::time::Instant>,
+}
 
 impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
@@ -40,18 +42,16 @@ impl RootSpanBuilder for RootSpan {
         let span = tracing::debug_span!(
             "request",
             route,
-            request_id = %id.0,
+            request_id = %id,
             status = tracing::field::Empty,
             caller = tracing::field::Empty,
             backend = tracing::field::Empty,
             channel = tracing::field::Empty,
             latency_us = tracing::field::Empty,
         );
-        let mut extensions = request.extensions_mut();
-        extensions.insert(id);
-        if let Some(state) = request.app_data::<web::Data<State>>() {
-            extensions.insert(Started(state.clock.now()));
-        }
+        let state = request.app_data::<web::Data<State>>();
+        let at = state.map(|state| state.clock.now());
+        request.extensions_mut().insert(Begun { id, at });
         span
     }
 
@@ -62,12 +62,13 @@ impl RootSpanBuilder for RootSpan {
             return;
         };
         let extensions = response.request().extensions();
-        let (Some(facts), Some(started)) = (extensions.get::<Facts>(), extensions.get::<Started>())
+        let (Some(facts), Some(begun)) = (extensions.get::<Facts>(), extensions.get::<Begun>())
         else {
             return;
         };
+        let now = state.clock.now();
         let status = response.status().as_u16();
-        let took = state.clock.now().saturating_duration_since(started.0);
+        let took = now.saturating_duration_since(begun.at.unwrap_or(now));
         let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let route = Route::of(response.request().uri().path());
         state
@@ -80,7 +81,7 @@ impl RootSpanBuilder for RootSpan {
         let channel = facts.channel.as_deref();
         span.record("status", status)
             .record("latency_us", latency_us);
-        let request_id = extensions.get::<PublicId>().map(|id| id.0.as_str());
+        let request_id = begun.id.as_str();
         if status < 400 && route.is_probe() {
             tracing::debug!(
                 route = route.pattern(),
@@ -105,13 +106,13 @@ impl RootSpanBuilder for RootSpan {
     }
 }
 
-fn public_id(request: &ServiceRequest) -> PublicId {
+fn public_id(request: &ServiceRequest) -> String {
     let own = request
         .headers()
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_id(id));
-    PublicId(match own {
+    match own {
         Some(id) => id.to_owned(),
         None => {
             let id = request
@@ -121,7 +122,7 @@ fn public_id(request: &ServiceRequest) -> PublicId {
                 .unwrap_or_default();
             id.simple().to_string()
         }
-    })
+    }
 }
 
 /// 1 to 64 of letters, digits, `-_.`

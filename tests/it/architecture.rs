@@ -71,6 +71,7 @@ const LAYERS: &[Layer] = &[
             "envconfig",
             "futures_util",
             "governor",
+            "itoa",
             "serde",
             "serde_json",
             "thiserror",
@@ -84,12 +85,12 @@ const LAYERS: &[Layer] = &[
         name: "dispatch",
         ours: &["backends", "clock", "domain", "telemetry"],
         crates: &[
-            "actix_tls",
             "awc",
             "bytes",
             "futures_util",
             "http",
             "httpdate",
+            "memchr",
             "rustls",
             "thiserror",
             "tokio",
@@ -117,7 +118,13 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "telemetry",
         ours: &["domain", "env"],
-        crates: &["envconfig", "prometheus", "tracing", "tracing_subscriber"],
+        crates: &[
+            "envconfig",
+            "itoa",
+            "prometheus",
+            "tracing",
+            "tracing_subscriber",
+        ],
     },
     // Pure: values in, values out.
     Layer {

@@ -1232,3 +1232,16 @@ fn credentials_that_a_platform_repeats_go_nowhere() {
         assert_eq!(canary::find(&secrets, &proxy.get(path).text()), None);
     }
 }
+
+/// B9: a webhook that is another proxy's URL makes no loop.
+#[test]
+fn a_proxy_does_not_post_to_a_proxy() {
+    let second = Proxy::start(&[]);
+    let webhook = format!("loop=slack+{}", second.url("/post/channel/demo/msg/echo"));
+    let first = Proxy::start(&[("CHANNELS", &webhook)]);
+
+    let answer = first.post("/post/channel/loop/msg/hello");
+
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(second.stdout_so_far().is_empty());
+}
