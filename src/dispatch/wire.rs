@@ -161,6 +161,10 @@ impl HttpWire {
         let mut whole = BytesMut::new();
         while let Some(chunk) = response.next().await {
             let Ok(chunk) = chunk else {
+                // Where the connection's end is the body's end, how it ended says nothing; what came is judged.
+                if !is_framed(response) {
+                    break;
+                }
                 return Ok((Bytes::new(), true));
             };
             match body.take() {
@@ -259,9 +263,13 @@ fn client(settings: &ClientSettings) -> Client {
 fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
     let status = response.status();
     let bodiless = matches!(status.as_u16(), 204 | 304);
-    let framed = response.headers().contains_key(header::CONTENT_LENGTH)
-        || response.headers().contains_key(header::TRANSFER_ENCODING);
-    status.is_informational() || !(bodiless || framed)
+    status.is_informational() || !(bodiless || is_framed(response))
+}
+
+/// Whether the answer says where its body ends.
+fn is_framed<S>(response: &ClientResponse<S>) -> bool {
+    response.headers().contains_key(header::CONTENT_LENGTH)
+        || response.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// What a client error says about the request: surely not carried out, or unknown.

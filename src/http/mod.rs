@@ -199,12 +199,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         ..facts
     };
     request.extensions_mut().insert(facts);
-    reply.into_response(
-        request.headers(),
-        &id,
-        &state.settings.public_url,
-        post.as_ref(),
-    )
+    reply.into_response(&request, &id, &state.settings.public_url, post.as_ref())
 }
 
 /// The route table: what each route does.

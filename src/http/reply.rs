@@ -1,7 +1,8 @@
 //! From what a handler says to an HTTP answer.
 
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::problem::{Code, Problem};
 use super::receipt::{Receipt, json_line};
@@ -49,12 +50,12 @@ impl Reply {
     /// The HTTP answer. `base` is `PUBLIC_URL`.
     pub(super) fn into_response(
         self,
-        request: &HeaderMap,
+        request: &HttpRequest,
         request_id: &str,
         base: &str,
         post: Option<&PostHeaders<'_>>,
     ) -> HttpResponse {
-        let plain = prefers_plain(request);
+        let plain = prefers_plain(request.headers());
         let (mut builder, body) = match self {
             Self::Receipt(receipt) if plain => (ok(PLAIN), receipt.to_line().into_bytes()),
             Self::Receipt(receipt) => (ok(JSON), json_line(&receipt)),
@@ -80,10 +81,12 @@ impl Reply {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ));
-        builder.insert_header((
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
-        ));
+        if is_worth_hiding(request) {
+            let policy = HeaderValue::from_static("no-referrer");
+            builder.insert_header((header::REFERRER_POLICY, policy));
+            // A crawler that keeps the URL would come back to it.
+            builder.insert_header((ROBOTS, HeaderValue::from_static("noindex")));
+        }
         if let Some(post) = post {
             post.write(&mut builder);
         }
@@ -94,8 +97,6 @@ impl Reply {
 impl PostHeaders<'_> {
     fn write(&self, builder: &mut HttpResponseBuilder) {
         builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-        // A crawler that keeps the URL would come back to it.
-        builder.insert_header((ROBOTS, HeaderValue::from_static("noindex")));
         for (name, value) in [
             (RATE_LIMIT_POLICY, self.policy),
             (RATE_LIMIT, self.limit.as_str()),
@@ -105,6 +106,13 @@ impl PostHeaders<'_> {
             }
         }
     }
+}
+
+/// Whether a browser or crawler may keep this URL: it was visited, or its query may hold a credential. The
+/// answer to a plain POST is spared the headers, because every one of them costs the caller, too.
+fn is_worth_hiding(request: &HttpRequest) -> bool {
+    let posts = matches!(*request.method(), Method::POST | Method::PUT);
+    !posts || request.uri().query().is_some()
 }
 
 fn ok(media: &'static str) -> HttpResponseBuilder {
