@@ -291,7 +291,7 @@ impl Dispatcher {
                 Some(Err(failure)) => failure,
                 None => no_answer_in_time(ready.backend),
             };
-            let failure = with_least_pause(failure, attempt);
+            let failure = pacing::with_least_pause(failure, attempt);
             self.shared
                 .lanes
                 .pause(ready.lane, self.shared.clock.now(), failure.retry_after());
@@ -383,21 +383,6 @@ fn delay_before_retry(ready: &Ready, failure: &Failure, attempt: u32) -> Option<
         }
         Failure::Unknown { .. } | Failure::Refused { .. } => None,
     }
-}
-
-/// A platform that says "not so fast" without a time is left alone for a second, doubling up to a minute (F-13).
-fn with_least_pause(mut failure: Failure, attempt: u32) -> Failure {
-    if let Failure::Later {
-        reason: Later::Throttled,
-        retry_after: retry_after @ None,
-        ..
-    } = &mut failure
-    {
-        *retry_after = Some(
-            Duration::from_secs(1 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(60)),
-        );
-    }
-    failure
 }
 
 /// The result of `future` if it comes before the deadline.

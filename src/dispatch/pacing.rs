@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::backends::Recipient;
 use crate::domain::channel::Address;
+use crate::domain::delivery::{Failure, Later};
 use crate::domain::quota::Limit;
 
 /// The most lanes that are kept: idle ones are forgotten first, and they lose nothing by it.
@@ -140,6 +141,21 @@ pub(super) fn lane(backend: &str, address: &Address, recipient: &Recipient) -> u
     hasher.finish()
 }
 
+/// A platform that says "not so fast" without a time is left alone for a second, doubling up to a minute (F-13).
+pub(super) fn with_least_pause(mut failure: Failure, attempt: u32) -> Failure {
+    if let Failure::Later {
+        reason: Later::Throttled,
+        retry_after: retry_after @ None,
+        ..
+    } = &mut failure
+    {
+        *retry_after = Some(
+            Duration::from_secs(1 << attempt.saturating_sub(1).min(6)).min(Duration::from_secs(60)),
+        );
+    }
+    failure
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,5 +262,22 @@ mod tests {
                 )
                 .is_ok()
         );
+    }
+
+    /// F-13: without a time the pause doubles from a second to a minute; a given time stays as it is.
+    #[test]
+    fn a_platform_that_names_no_time_is_left_alone_for_a_while() {
+        let throttled = |asked| Failure::later(Later::Throttled, asked, "");
+        let pause = |attempt| with_least_pause(throttled(None), attempt).retry_after();
+        let seconds: Vec<_> = (1..=8)
+            .filter_map(pause)
+            .map(|wait| wait.as_secs())
+            .collect();
+        let asked = Some(Duration::from_secs(90));
+        let unavailable = Failure::later(Later::Unavailable, None, "");
+
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(with_least_pause(throttled(asked), 1).retry_after(), asked);
+        assert_eq!(with_least_pause(unavailable, 3).retry_after(), None);
     }
 }
