@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::{Client, Response};
-use super::{DEADLINE, Environment, Ledger, canary, message_path, output, percent_decode};
+use super::{DEADLINE, Environment, Folder, Ledger, canary, message_path, output, percent_decode};
 
 /// Longer than the default `SHUTDOWN_GRACE` of 25 s, which a drain may use up.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(35);
@@ -58,6 +58,11 @@ impl Setup {
         ]
         .into_iter()
         .fold(self, |setup, name| setup.set(name, "off"))
+    }
+
+    /// Gives it an outbox in this folder; a second proxy there finds what the first one left.
+    pub fn outbox(self, folder: &Folder) -> Self {
+        self.set("DATABASE_URL", folder.database_url())
     }
 
     /// Runs another program: only for the fixture's own tests, which need one that misbehaves.
