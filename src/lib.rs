@@ -23,4 +23,5 @@ pub mod dispatch;
 pub mod domain;
 pub mod env;
 pub mod http;
+pub mod outbox;
 pub mod telemetry;

@@ -115,6 +115,18 @@ impl DeliveryId {
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// For storing it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// As it was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
 }
 
 impl std::fmt::Display for DeliveryId {

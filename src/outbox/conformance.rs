@@ -1,0 +1,1 @@
+//! The file and the model give the same answers to the same questions.
