@@ -16,6 +16,8 @@ mod store;
 mod conformance;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod sample;
 
 use crate::domain::delivery::DeliveryId;
 
