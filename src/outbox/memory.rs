@@ -254,6 +254,11 @@ impl Outbox for Memory {
             let not_before = rows().map(|row| row.delivery.progress.not_before_ms);
             Waiting {
                 lane,
+                backend: rows()
+                    .map(|row| row.delivery.to.backend.clone())
+                    .min()
+                    .unwrap(),
+                is_webhook: rows().any(|row| matches!(row.delivery.to.kind, Kind::Webhook(_))),
                 count: u32::try_from(rows().count()).unwrap(),
                 not_before_ms: not_before.max().unwrap(),
                 oldest_ms: rows().map(|row| row.created_ms).min().unwrap(),

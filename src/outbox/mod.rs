@@ -171,10 +171,14 @@ pub enum Appended {
 }
 
 /// A lane with something waiting, as found when the store is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Which.
     pub lane: Lane,
+    /// The backend's name.
+    pub backend: String,
+    /// Whether it is an incoming webhook.
+    pub is_webhook: bool,
     /// How many deliveries wait.
     pub count: u32,
     /// The latest `not_before_ms` of them.

@@ -267,6 +267,8 @@ impl Sqlite {
                 |column| row::number(stored, column).map(|ms| u64::try_from(ms).unwrap_or(0));
             Ok(Waiting {
                 lane: Lane(row::number(stored, 0)?),
+                backend: stored.get(4)?,
+                is_webhook: stored.get(5)?,
                 count: u32::try_from(row::number(stored, 1)?).unwrap_or(u32::MAX),
                 not_before_ms: time(2)?,
                 oldest_ms: time(3)?,

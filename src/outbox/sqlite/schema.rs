@@ -126,7 +126,8 @@ pub(super) const EXPIRE: &str = "
          ORDER BY settled_ms, seq LIMIT ?)";
 
 pub(super) const WAITING_LANES: &str = "
-    SELECT lane, count(*), max(not_before_ms), min(created_ms) FROM delivery INDEXED BY delivery_waiting
+    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind) = 2
+    FROM delivery INDEXED BY delivery_waiting
     WHERE state = 0 GROUP BY lane ORDER BY lane";
 
 pub(super) const LIST: &str =
