@@ -91,6 +91,24 @@ fn what_was_promised_before_the_disk_was_full_survives_a_kill() {
     assert_shown(&chat, &builds, &texts);
 }
 
+/// S-1, P-1: the disk is still full at the next start, and what was promised is delivered all the same.
+#[test]
+fn a_start_on_a_full_disk_delivers_what_was_promised() {
+    let (chat, faults) = (Mattermost::start(), Faults::none());
+    let builds = chat.channel("builds");
+    let proxy = faults.setup(setup(&chat)).start();
+    chat.down();
+    let mut texts = queue_all(&proxy, &builds, "before the disk was full", 20);
+    faults.disk_full();
+    texts.extend(fill(&proxy, &builds));
+
+    proxy.kill();
+    chat.up();
+    let _again = faults.setup(setup(&chat)).start();
+
+    assert_shown(&chat, &builds, &texts);
+}
+
 /// S-1: the disk fills up again and again; each promise holds and no other was made.
 #[test]
 fn a_disk_that_is_full_now_and_then_loses_nothing() {

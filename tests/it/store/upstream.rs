@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{
-    assert_shown, eventually, hold, listed, queue, queue_all, receipt, setup, shown, start,
-    wait_for_status,
+    assert_shown, attempts, eventually, hold, is_noted, listed, queue, queue_all, receipt, sends,
+    setup, shown, start, wait_for_status,
 };
 use crate::support::mattermost::Access;
 use crate::support::{Folder, Gate, Mattermost, Proxy, Reply, Upstream};
@@ -42,16 +42,6 @@ impl Stage {
         }
     }
 
-    /// How often somebody tried to post.
-    fn sends(&self) -> usize {
-        let is_post = |path: &str| path == "/api/v4/posts";
-        self.chat
-            .requests()
-            .iter()
-            .filter(|one| is_post(one.path()))
-            .count()
-    }
-
     /// `/ready`'s word on the chat server.
     fn health(&self) -> Value {
         let ready = self.proxy.get("/ready").json();
@@ -80,7 +70,7 @@ fn a_platform_that_was_away_gets_everything_in_order() {
 
     assert_shown(&stage.chat, &stage.builds, &texts);
     wait_for_status(&stage.proxy, &last, "delivered");
-    assert_eq!(stage.sends(), texts.len() + 1);
+    assert_eq!(sends(&stage.chat), texts.len() + 1);
 }
 
 /// F-3: a connection that ends before anything is written costs a try and no post.
@@ -96,7 +86,7 @@ fn a_connection_that_ends_at_once_is_tried_again() {
     stage.chat.up();
 
     wait_for_status(&stage.proxy, &id, "delivered");
-    assert_eq!((stage.sends(), stage.chat.posts().len()), (1, 1));
+    assert_eq!((sends(&stage.chat), stage.chat.posts().len()), (1, 1));
 }
 
 /// F-4, F-9: the post is there and nobody said so: sent again with its own id, which makes no second post, and counted.
@@ -118,17 +108,13 @@ fn a_lost_answer_is_asked_for_again() {
         let receipt = wait_for_status(&stage.proxy, &id, "delivered");
         wait_for_status(&stage.proxy, &next, "delivered");
 
-        assert_eq!((stage.sends(), stage.chat.posts().len()), (3, 2), "{case}");
+        assert_eq!(
+            (sends(&stage.chat), stage.chat.posts().len()),
+            (3, 2),
+            "{case}"
+        );
         assert_eq!(attempts(&receipt), 2, "{case}: {receipt}");
     }
-}
-
-/// Of the first delivery, wherever the receipt has it.
-#[track_caller]
-fn attempts(receipt: &Value) -> u64 {
-    let place = &receipt["deliveries"][0]["attempts"];
-    let found = place.as_u64().or(receipt["attempts"].as_u64());
-    found.unwrap_or_else(|| panic!("no attempts in {receipt}"))
 }
 
 /// F-5: silence is not waited for longer than `UPSTREAM_TIMEOUT`.
@@ -166,7 +152,7 @@ fn what_the_platform_asks_to_wait_is_waited() {
             "{value}: {waited:?}"
         );
         assert_shown(&stage.chat, &stage.builds, &texts);
-        assert_eq!(stage.sends(), texts.len() + 1, "{value}");
+        assert_eq!(sends(&stage.chat), texts.len() + 1, "{value}");
     }
 }
 
@@ -185,13 +171,13 @@ fn what_means_later_is_tried_again() {
     }
 
     assert_eq!(shown(&stage.chat, &stage.builds), texts);
-    assert_eq!(stage.sends(), 2 * refusals.len());
+    assert_eq!(sends(&stage.chat), 2 * refusals.len());
 }
 
 /// F-15: every second attempt fails: order kept, one at a time, nothing twice.
 #[test]
 fn a_flapping_platform_gets_a_backlog_in_order() {
-    const MESSAGES: usize = 6;
+    const MESSAGES: usize = 4;
     let stage = Stage::new();
     let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
     for _ in 0..MESSAGES {
@@ -208,7 +194,7 @@ fn a_flapping_platform_gets_a_backlog_in_order() {
     gate.open();
 
     assert_shown(&stage.chat, &stage.builds, &[vec![first], texts].concat());
-    assert_eq!(stage.sends(), 1 + 2 * MESSAGES);
+    assert_eq!(sends(&stage.chat), 1 + 2 * MESSAGES);
 }
 
 /// F-16: what the platform will never take is given up with its reason, and the next goes on.
@@ -232,7 +218,7 @@ fn a_refused_message_does_not_hold_up_the_next() {
         assert!(given_up.to_string().contains("error"), "{given_up}");
         let texts = [first, "the one behind it".to_owned()];
         assert_eq!(shown(&stage.chat, &stage.builds), texts);
-        assert_eq!(stage.sends(), 3, "{status}");
+        assert_eq!(sends(&stage.chat), 3, "{status}");
     }
 }
 
@@ -253,7 +239,7 @@ fn a_revoked_token_buries_nothing() {
     gate.open();
 
     eventually("the refusal is noticed", || stage.health() == "failing");
-    let tried = stage.sends();
+    let tried = sends(&stage.chat);
     let failed = listed(&stage.proxy, "failed");
     assert_eq!(stage.proxy.terminate().code(), Some(0));
     let _again = start(&stage.chat, &stage.folder);
@@ -275,7 +261,7 @@ fn a_channel_that_is_closed_harms_itself_alone() {
 
     assert_shown(&stage.chat, &stage.builds, &texts);
     eventually("the attempt is noted", || {
-        attempts(&receipt(&stage.proxy, &refused)) > 0
+        is_noted(&receipt(&stage.proxy, &refused))
     });
 
     assert_eq!(shown(&stage.chat, &closed), [""; 0]);
@@ -291,11 +277,12 @@ fn a_redirect_is_not_followed_and_buries_nothing() {
     stage.chat.next(Reply::status(302).header("Location", &to));
 
     let id = queue(&stage.proxy, &stage.builds, "sent somewhere else");
-    eventually("the redirect is noted", || {
-        attempts(&receipt(&stage.proxy, &id)) > 0
-    });
+    eventually("it was sent", || sends(&stage.chat) == 1);
+    // The end waits for what is under way, so that the next run knows of it.
+    assert_eq!(stage.proxy.terminate().code(), Some(0));
+    let again = start(&stage.chat, &stage.folder);
 
-    assert_ne!(receipt(&stage.proxy, &id)["status"], "failed");
+    assert_ne!(receipt(&again, &id)["status"], "failed");
     assert_eq!(elsewhere.requests().len(), 0);
 }
 

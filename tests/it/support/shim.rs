@@ -64,9 +64,9 @@ impl Faults {
         self.switch("capacity", &bytes.to_string());
     }
 
-    /// What is there stays, and no file grows.
+    /// Nothing fits beyond what is there; a file that goes makes room for others.
     pub fn disk_full(&self) {
-        self.capacity(0);
+        self.capacity(self.used());
     }
 
     pub fn write_fails(&self) {
