@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use crate::support::Faults;
+use crate::support::{Faults, Proxy};
 
 /// Runs `script`, with the faults, in the folder that is the disk.
 fn sh(faults: &Faults, script: &str) -> Output {
@@ -150,4 +150,31 @@ fn the_clock_jumps_both_ways() {
     // Leap days may make it a year less or more around New Year.
     assert!((9..=10).contains(&(later - today)), "{later} {today}");
     assert!((10..=11).contains(&(today - earlier)), "{earlier} {today}");
+}
+
+/// The program is linked so that the faults reach it: a static one would pass every test that breaks something.
+#[test]
+fn the_program_sees_the_clock_that_it_is_given() {
+    const YEAR: i64 = 365 * 86_400;
+    let faults = Faults::none();
+    let setup = faults
+        .env()
+        .into_iter()
+        .fold(Proxy::setup(), |setup, (name, value)| {
+            setup.set(name, value)
+        });
+    faults.clock_offset(10 * YEAR);
+    let proxy = setup.start();
+
+    let shifted = year(&proxy);
+    let right = year(&Proxy::start(&[]));
+
+    assert!((9..=10).contains(&(shifted - right)), "{shifted} {right}");
+}
+
+/// Of the `Date` of an answer.
+fn year(proxy: &Proxy) -> i64 {
+    let answer = proxy.get("/health");
+    let date = answer.header("Date").expect("no Date");
+    date.split(' ').nth(3).unwrap().parse().unwrap()
 }
