@@ -64,9 +64,10 @@ impl Faults {
         self.switch("capacity", &bytes.to_string());
     }
 
-    /// Nothing fits beyond what is there; a file that goes makes room for others.
+    /// Nothing fits beyond what is there. A file that goes makes room, but not for all of itself: as where others write
+    /// to the disk as well, so that a reserve that was given up cannot be taken back.
     pub fn disk_full(&self) {
-        self.capacity(self.used());
+        self.capacity(self.used().saturating_sub(1));
     }
 
     pub fn write_fails(&self) {
