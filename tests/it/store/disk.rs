@@ -72,6 +72,24 @@ fn a_disk_with_room_again_takes_posts_again() {
     );
 }
 
+/// S-1: a store that is never idle, since receipts are asked for all the time, sees as soon that there is room.
+#[test]
+fn a_busy_store_notices_room_as_well() {
+    let (chat, faults) = (Mattermost::start(), Faults::none());
+    let builds = chat.channel("builds");
+    let proxy = faults.setup(setup(&chat)).start();
+    let (_gate, _) = hold(&proxy, &chat, &builds);
+    faults.disk_full();
+    fill(&proxy, &builds);
+
+    faults.clear();
+
+    eventually("ready again", || {
+        proxy.get("/deliveries?status=queued&limit=1");
+        proxy.get("/ready").status == 200
+    });
+}
+
 /// S-1, P-1: a full disk and a crash at once.
 #[test]
 fn what_was_promised_before_the_disk_was_full_survives_a_kill() {
