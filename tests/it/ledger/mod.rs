@@ -1,0 +1,6 @@
+//! tmp
+
+mod checker;
+mod model;
+mod roll;
+mod seeded;
