@@ -154,12 +154,12 @@ impl Model {
             }
         }
         if signal == Signal::Kill {
-            for channel in 0..CHANNELS.len() {
-                let here = |arrived: &&Arrived| arrived.channel == CHANNELS[channel];
+            for (name, doubtful) in CHANNELS.iter().zip(&mut self.doubtful) {
+                let here = |arrived: &&Arrived| arrived.channel == *name;
                 let last = self.history.arrived.iter().rfind(here);
                 let again = last.filter(|arrived| arrived.outcome == Outcome::Accepted);
-                if let Some(arrived) = again.filter(|_| self.doubtful[channel].is_none()) {
-                    self.doubtful[channel] = Some(arrived.text.clone());
+                if let Some(arrived) = again.filter(|_| doubtful.is_none()) {
+                    *doubtful = Some(arrived.text.clone());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Chance from a seed: the same seed makes the same plan.
 
-/// SplitMix64: small, and good enough to choose faults.
+/// `SplitMix64`: small, and good enough to choose faults.
 #[derive(Clone, Debug)]
 pub struct Roll(u64);
 
