@@ -3,7 +3,6 @@
 //! A lane's next message is begun only after the end of the one before is on disk, so a crash repeats at most one
 //! message of a lane.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -31,7 +30,7 @@ pub struct CourierSettings {
 
 /// Delivers what waits, on the thread that runs it.
 pub struct Courier {
-    dispatcher: Arc<Dispatcher>,
+    dispatcher: Dispatcher,
     desk: Desk,
     settings: CourierSettings,
 }
@@ -70,7 +69,7 @@ impl Courier {
     pub fn new(dispatcher: Dispatcher, settings: CourierSettings) -> Option<Self> {
         Some(Self {
             desk: dispatcher.desk()?.clone(),
-            dispatcher: Arc::new(dispatcher),
+            dispatcher,
             settings,
         })
     }
