@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+#[cfg(test)]
+mod tests;
+
 use super::batch::{self, End, Job, Task, answer_all};
 use super::sqlite::{OpenError, Sqlite};
 use super::{
@@ -22,6 +25,8 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 /// How often a full disk is looked at again.
 const LOOK_AGAIN_MS: u64 = 1000;
+/// After so many commits what is not urgent is done even if there is always something else.
+const REST: u32 = 10_000;
 
 /// What to open.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +97,7 @@ impl Store {
             jobs,
             health: Arc::clone(&health),
             looked_ms: 0,
+            busy: 0,
         };
         owner.look_for_room();
         let thread = thread::Builder::new()
@@ -284,6 +290,8 @@ trait Durable: Outbox {
     fn take_reserve(&mut self) -> bool;
     /// Gives that to the outbox.
     fn give_reserve(&mut self);
+    /// Does what is not urgent, outside of a transaction.
+    fn rest(&mut self);
     /// Ends it.
     fn close(self);
 }
@@ -295,6 +303,10 @@ impl Durable for Sqlite {
 
     fn give_reserve(&mut self) {
         Self::give_reserve(self);
+    }
+
+    fn rest(&mut self) {
+        Self::rest(self);
     }
 
     fn close(self) {
@@ -310,6 +322,8 @@ struct Owner<O: Durable> {
     health: Arc<watch::Sender<StoreHealth>>,
     /// When an appended message last made it look for room.
     looked_ms: u64,
+    /// Commits since the last rest.
+    busy: u32,
 }
 
 impl<O: Durable> Owner<O> {
@@ -320,12 +334,17 @@ impl<O: Durable> Owner<O> {
                 Ok(job) => batch.push(job),
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_for_room();
+                    self.rest();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             batch.extend(self.jobs.try_iter().take(BATCH - 1));
             self.handle(&mut batch);
+            self.busy += 1;
+            if self.busy == REST {
+                self.rest();
+            }
         }
         if let Some(outbox) = self.outbox.take() {
             outbox.close();
@@ -334,6 +353,13 @@ impl<O: Durable> Owner<O> {
 
     fn health(&self) -> StoreHealth {
         *self.health.borrow()
+    }
+
+    fn rest(&mut self) {
+        self.busy = 0;
+        if let Some(outbox) = self.outbox.as_mut() {
+            outbox.rest();
+        }
     }
 
     fn handle(&mut self, batch: &mut Vec<Box<dyn Job>>) {

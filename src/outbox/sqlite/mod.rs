@@ -8,6 +8,7 @@ mod receipt;
 mod reserve;
 mod row;
 mod schema;
+mod scrub;
 mod time;
 
 #[cfg(test)]
@@ -38,6 +39,8 @@ pub struct Sqlite {
     now_ms: u64,
     /// The time that is in the file; unknown after a rollback.
     noted_ms: Option<u64>,
+    /// Whether nothing was erased since the texts were last written anew.
+    is_scrubbed: bool,
 }
 
 impl Sqlite {
@@ -54,6 +57,7 @@ impl Sqlite {
             next_seq: 1,
             now_ms,
             noted_ms: None,
+            is_scrubbed: false,
         };
         sqlite
             .resume(now_ms)
@@ -91,8 +95,14 @@ impl Sqlite {
         self.reserve.give();
     }
 
+    /// What can be done while nobody waits.
+    pub(super) fn rest(&mut self) {
+        self.scrub(scrub::IN_BETWEEN);
+    }
+
     /// Leaves one file that holds everything.
     pub(super) fn close(mut self) {
+        self.scrub(scrub::AT_THE_END);
         let noted = self.note_time(true);
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let closed = noted
@@ -146,6 +156,10 @@ impl Sqlite {
                 message,
                 delivery,
             )?;
+            if delivery.state != State::Delivered {
+                self.statement(schema::POST_INSERT)?
+                    .execute(params![seq, message.post])?;
+            }
         }
         Ok(Appended::Stored)
     }
@@ -224,6 +238,9 @@ impl Sqlite {
             let seq = self.take_seq();
             self.statement(schema::REQUEUE)?
                 .execute(params![seq, row::int(now_ms), row.seq])?;
+            self.statement(schema::POST_REQUEUE)?
+                .execute(params![seq, row.seq])?;
+            self.is_scrubbed = false;
             if !lanes.contains(&row.delivery.lane) {
                 lanes.push(row.delivery.lane);
             }
@@ -255,9 +272,32 @@ impl Sqlite {
         Ok(max - left + keys)
     }
 
-    fn forget_until(&self, until_ms: i64, max: usize) -> rusqlite::Result<usize> {
-        self.statement(schema::EXPIRE)?
-            .execute(params![until_ms, row::count(max)])
+    fn forget_until(&mut self, until_ms: i64, max: usize) -> rusqlite::Result<usize> {
+        let bounds = params![until_ms, row::count(max)];
+        let texts = self.statement(schema::POST_EXPIRE)?.execute(bounds)?;
+        self.is_scrubbed &= texts == 0;
+        self.statement(schema::EXPIRE)?.execute(bounds)
+    }
+
+    fn write_state(
+        &mut self,
+        id: DeliveryId,
+        place: u16,
+        state: State,
+        progress: &Progress,
+    ) -> rusqlite::Result<bool> {
+        let sql = match state {
+            State::Waiting => schema::KEEP_WAITING,
+            State::Delivered => schema::SETTLE_DELIVERED,
+            State::Failed => schema::SETTLE_FAILED,
+        };
+        let found = row::progress(&mut *self.statement(sql)?, id, place, progress)? > 0;
+        if found && state == State::Delivered {
+            self.statement(schema::POST_ERASE)?
+                .execute(params![id.to_bytes().as_slice(), place])?;
+            self.is_scrubbed = false;
+        }
+        Ok(found)
     }
 
     fn lanes(&self) -> rusqlite::Result<Vec<Waiting>> {
@@ -318,14 +358,8 @@ impl Outbox for Sqlite {
         state: State,
         progress: &Progress,
     ) -> Result<bool, StoreError> {
-        let sql = match state {
-            State::Waiting => schema::KEEP_WAITING,
-            State::Delivered => schema::SETTLE_DELIVERED,
-            State::Failed => schema::SETTLE_FAILED,
-        };
-        let statement = self.statement(sql);
-        let found = statement.and_then(|mut ready| row::progress(&mut ready, id, place, progress));
-        found.map(|found| found > 0).map_err(|error| fault(&error))
+        self.write_state(id, place, state, progress)
+            .map_err(|error| fault(&error))
     }
 
     fn relane(&mut self, from: Lane, to: Lane, id: &str) -> Result<u32, StoreError> {

@@ -83,9 +83,11 @@ pub(super) fn insert(
     };
     let ignored = (!message.ignored.is_empty())
         .then(|| serde_json::to_string(&message.ignored).unwrap_or_default());
-    let post = (*state != State::Delivered).then_some(message.post.as_slice());
     // Not even a hash of an erased text stays.
-    let sum = post.map_or(0, |post| sum(message.id, *place, *lane, to, post));
+    let sum = match state {
+        State::Delivered => 0,
+        State::Waiting | State::Failed => sum(message.id, *place, *lane, to, &message.post),
+    };
     statement.execute(params![
         seq,
         message.id.to_bytes().as_slice(),
@@ -112,7 +114,6 @@ pub(super) fn insert(
         progress.platform_code,
         progress.error,
         sum,
-        post,
     ])?;
     Ok(())
 }

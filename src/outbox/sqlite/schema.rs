@@ -10,9 +10,9 @@ pub(super) const WAITING: i64 = 0;
 pub(super) const DELIVERED: i64 = 1;
 pub(super) const FAILED: i64 = 2;
 
-/// A row holds all that its delivery needs, so it can be moved and checked alone. The post comes last: whoever reads
-/// only what is before it never touches the pages that a long one fills. The numbers of the states are the constants
-/// above, spelled out because an index takes no parameter.
+/// A row holds all that its delivery needs, so it can be moved and checked alone; but for its text, which has a table
+/// of its own: that one can be written anew (see `scrub`) without the receipts. The numbers of the states are the
+/// constants above, spelled out because an index takes no parameter.
 pub(super) const TABLES: &str = "
     CREATE TABLE delivery (
         seq INTEGER PRIMARY KEY,
@@ -39,9 +39,9 @@ pub(super) const TABLES: &str = "
         reason TEXT,
         platform_code TEXT,
         error TEXT,
-        sum INTEGER NOT NULL,
-        post BLOB
+        sum INTEGER NOT NULL
     );
+    CREATE TABLE post (seq INTEGER PRIMARY KEY, text BLOB NOT NULL);
     CREATE UNIQUE INDEX delivery_id ON delivery (id, place);
     CREATE INDEX delivery_waiting ON delivery (lane, seq) WHERE state = 0;
     CREATE INDEX delivery_failed ON delivery (id) WHERE state = 2;
@@ -61,8 +61,8 @@ pub(super) const TABLES: &str = "
 pub(super) const INSERT: &str = "
     INSERT INTO delivery (seq, id, place, lane, state, created_ms, not_before_ms, settled_ms, attempts, ambiguous,
         parts_taken, replaced, kind, webhook, backend, target, caller, ignored, channel, message_id, link, reason,
-        platform_code, error, sum, post)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        platform_code, error, sum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// The beginning of every statement that reads whole rows; `row::read` knows the order.
 macro_rules! select {
@@ -70,7 +70,8 @@ macro_rules! select {
         concat!(
             "SELECT seq, id, place, lane, state, created_ms, not_before_ms, settled_ms, attempts, ambiguous, \
              parts_taken, replaced, kind, webhook, backend, target, caller, ignored, channel, message_id, link, \
-             reason, platform_code, error, sum, post FROM delivery ",
+             reason, platform_code, error, sum, \
+             (SELECT text FROM post WHERE post.seq = delivery.seq) FROM delivery ",
             $rest
         )
     };
@@ -96,8 +97,21 @@ macro_rules! settle {
 
 /// Without the state: an update that names it rewrites every index that depends on it.
 pub(super) const KEEP_WAITING: &str = settle!("");
-pub(super) const SETTLE_DELIVERED: &str = settle!("state = 1, post = NULL, sum = 0, ");
+pub(super) const SETTLE_DELIVERED: &str = settle!("state = 1, sum = 0, ");
 pub(super) const SETTLE_FAILED: &str = settle!("state = 2, ");
+
+pub(super) const POST_INSERT: &str = "INSERT INTO post (seq, text) VALUES (?, ?)";
+pub(super) const POST_ERASE: &str =
+    "DELETE FROM post WHERE seq = (SELECT seq FROM delivery WHERE id = ? AND place = ?)";
+pub(super) const POST_REQUEUE: &str = "UPDATE post SET seq = ? WHERE seq = ?";
+pub(super) const POST_EXPIRE: &str = "
+    DELETE FROM post WHERE seq IN
+        (SELECT seq FROM delivery INDEXED BY delivery_settled WHERE state <> 0 AND settled_ms <= ?
+         ORDER BY settled_ms, seq LIMIT ?)";
+pub(super) const POST_BYTES: &str = "SELECT ifnull(sum(length(text)), 0) FROM post";
+pub(super) const POST_ALL: &str = "SELECT seq, text FROM post ORDER BY seq";
+/// Without a condition: SQLite then frees the pages as they are, and overwrites them.
+pub(super) const POST_CLEAR: &str = "DELETE FROM post";
 
 pub(super) const DAMAGE: &str =
     "UPDATE delivery SET state = 2, reason = 'damaged', settled_ms = ? WHERE seq = ?";
