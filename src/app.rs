@@ -3,14 +3,19 @@
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_server::Server;
 use actix_web::web;
+use futures_util::future::{Either, join, select};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
-use crate::dispatch::{Dispatcher, HttpWire, Platforms};
+use crate::dispatch::{
+    Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
+};
 use crate::http::{self, Parts, State};
+use crate::outbox::{Open, OpenError, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
 /// A server that listens.
@@ -18,6 +23,9 @@ pub struct App {
     address: SocketAddr,
     state: web::Data<State>,
     server: Server,
+    platforms: Arc<Platforms>,
+    desk: Option<Desk>,
+    courier: Option<Courier>,
 }
 
 /// Why there is no server.
@@ -33,9 +41,25 @@ pub enum BuildError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The outbox cannot be opened.
+    #[error(transparent)]
+    Outbox(#[from] OpenError),
     /// A counter has a name that Prometheus does not take.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Why a server that listened has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The server itself failed.
+    #[error(transparent)]
+    Server(#[from] std::io::Error),
+    /// The outbox cannot be written any more: nothing could be promised.
+    #[error(
+        "the outbox cannot be written any more; nothing that was promised is lost, start again when the disk is mended"
+    )]
+    Outbox,
 }
 
 /// Connections that wait to be accepted; the system's own maximum if that is less.
@@ -53,6 +77,7 @@ impl App {
         let listener = bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
+        let (desk, waiting) = open(&settings.outbox, &*clock)?.unzip();
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
@@ -72,17 +97,26 @@ impl App {
             clock: Arc::clone(&clock),
             log,
         }));
+        let (of_workers, shared) = (desk.clone(), Arc::clone(&platforms));
         let dispatcher = move || {
             Dispatcher::new(
-                Arc::clone(&platforms),
+                Arc::clone(&shared),
                 HttpWire::new(&client, Arc::clone(&clock), started),
+                of_workers.clone(),
             )
         };
+        let courier = Courier::new(dispatcher(), settings.outbox.courier);
+        if let (Some(courier), Some(waiting)) = (&courier, &waiting) {
+            courier.load(waiting);
+        }
         let server = http::serve(listener, &state, dispatcher).map_err(listen)?;
         Ok(Self {
             address,
             state,
             server,
+            platforms,
+            desk,
+            courier,
         })
     }
 
@@ -95,21 +129,88 @@ impl App {
     /// Serves until `shutdown` is ready, then stops accepting and finishes what is under way within the grace.
     ///
     /// # Errors
-    /// When the server itself fails.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// [`RunError`].
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let handle = self.server.handle();
         let state = self.state;
+        let courier = self.courier.map(|courier| {
+            actix_web::rt::spawn(async move {
+                let house = std::pin::pin!(courier.keep_house());
+                let round = std::pin::pin!(courier.run());
+                select(round, house).await;
+            })
+        });
         let mut server = std::pin::pin!(self.server);
-        let mut shutdown = std::pin::pin!(shutdown);
-        let stopped = futures_util::future::select(&mut server, &mut shutdown).await;
-        if let futures_util::future::Either::Left((ended, _)) = stopped {
-            return ended;
+        let failed = std::pin::pin!(store_failed(self.desk.as_ref()));
+        let shutdown = std::pin::pin!(shutdown);
+        match select(&mut server, select(failed, shutdown)).await {
+            Either::Left((ended, _)) => return Ok(ended?),
+            Either::Right((Either::Left(_), _)) => return Err(RunError::Outbox),
+            Either::Right((Either::Right(_), _)) => {}
         }
+        let before = self.platforms.delivered();
         state.stop();
         tracing::info!("stopping: no new connections, finishing what is under way");
-        let (_, ended) = futures_util::future::join(handle.stop(true), server).await;
+        let stopping = async {
+            let (_, ended) = join(handle.stop(true), server).await;
+            if let Some(courier) = courier {
+                // It ends by itself: what it does has deadlines of its own.
+                courier.await.ok();
+            }
+            ended
+        };
+        let stopping = std::pin::pin!(stopping);
+        let phases = std::pin::pin!(stop_phases(self.desk.as_ref(), state.grace()));
+        let ended = match select(stopping, phases).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(((), stopping)) => stopping.await,
+        };
+        let kept = self.desk.as_ref().map_or(0, |desk| {
+            desk.store.close();
+            desk.queue.waiting()
+        });
+        let delivered = self.platforms.delivered() - before;
+        tracing::info!(
+            delivered,
+            kept,
+            refused = state.refused(),
+            "what became of posts while stopping"
+        );
         state.stopped();
-        ended
+        Ok(ended?)
+    }
+}
+
+/// The outbox and what waits in it, if there is to be one.
+fn open(
+    settings: &OutboxSettings,
+    clock: &dyn Clock,
+) -> Result<Option<(Desk, Vec<Waiting>)>, OpenError> {
+    let Some(path) = &settings.path else {
+        return Ok(None);
+    };
+    let now_ms = u64::try_from(clock.unix().as_millis()).unwrap_or(u64::MAX);
+    let (store, waiting) = Store::open(&Open { path, now_ms })?;
+    let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
+    tracing::info!(file = %path.display(), waiting = count, "outbox open");
+    let queue = Arc::new(Queue::new(settings.max));
+    Ok(Some((Desk { store, queue }, waiting)))
+}
+
+/// Ready when the store has failed for good.
+async fn store_failed(desk: Option<&Desk>) {
+    match desk {
+        Some(desk) => desk.store.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends the waits of those who are not answered when the grace is nearly over: they are told what is stored.
+async fn stop_phases(desk: Option<&Desk>, grace: Duration) {
+    if let Some(desk) = desk {
+        desk.queue.enter_phase(Phase::Stopping);
+        tokio::time::sleep(grace.mul_f64(0.9)).await;
+        desk.queue.enter_phase(Phase::Over);
     }
 }
 

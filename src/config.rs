@@ -6,7 +6,7 @@ use std::time::Duration;
 use envconfig::Envconfig;
 
 use crate::backends::{self, KINDS, Kind, Shared};
-use crate::dispatch::{ClientSettings, Platform, trust};
+use crate::dispatch::{self, ClientSettings, OutboxSettings, Platform, trust};
 use crate::domain::channel::{
     Address, BackendShape, Destination, Directory, DirectorySettings, WebhookShape, Webhooks,
 };
@@ -34,6 +34,8 @@ pub struct Settings {
     pub client: ClientSettings,
     /// `MAX_PARTS`
     pub max_parts: usize,
+    /// The outbox.
+    pub outbox: OutboxSettings,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -100,12 +102,6 @@ pub const VARS: &[Var] = &[
         secret: false,
         doc: "a PEM file with the CA of chat servers that have a private one",
     },
-    Var {
-        name: "DATABASE_URL",
-        default: "none",
-        secret: true,
-        doc: "`none`: a post is answered when the platform has answered. This version has no outbox; `sqlite:` and `postgres://` are accepted with a warning",
-    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -130,21 +126,12 @@ struct Vars {
     timeout: Option<String>,
     #[envconfig(from = "UPSTREAM_CA")]
     ca: Option<String>,
-    #[envconfig(from = "DATABASE_URL")]
-    database_url: Option<String>,
 }
 
 /// Variables of the contract that this version would get wrong by ignoring them: it refuses to start.
 const REFUSED: &[&str] = &["TLS_CERT", "TLS_KEY", "UPSTREAM_PROXY"];
 /// Variables of the contract that this version ignores, and says so.
-const IGNORED: &[&str] = &[
-    "OUTBOX_MAX",
-    "DELIVER_MAX_AGE",
-    "RECEIPT_RETENTION",
-    "FOLD_BACKLOG",
-    "RELAY_URL",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
+const IGNORED: &[&str] = &["RELAY_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Every variable of the program, in the order of the README.
 pub fn all_vars() -> impl Iterator<Item = &'static Var> {
@@ -153,6 +140,7 @@ pub fn all_vars() -> impl Iterator<Item = &'static Var> {
         caller::VARS,
         limit::VARS,
         VARS,
+        dispatch::settings::VARS,
         telemetry::VARS,
     ];
     own.into_iter()
@@ -218,7 +206,8 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
             );
         }
     }
-    let warnings = warnings(&mut reader, &vars, &callers, &http);
+    let mut warnings = warnings(&mut reader, &callers, &http);
+    let outbox = OutboxSettings::read(&mut reader, &mut warnings);
     let faults = reader.finish();
     if !faults.lines().is_empty() {
         return Err(faults);
@@ -232,6 +221,7 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         platforms,
         client,
         max_parts,
+        outbox,
         warnings,
     })
 }
@@ -337,28 +327,10 @@ fn client(reader: &mut Reader<'_>, vars: &Vars) -> ClientSettings {
 
 fn warnings(
     reader: &mut Reader<'_>,
-    vars: &Vars,
     callers: &caller::Settings,
     http: &http::Settings,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
-    let database = reader.value(
-        "DATABASE_URL",
-        vars.database_url.as_deref(),
-        "none".to_owned(),
-        |text| {
-            let known = text == "none"
-                || ["sqlite:", "postgres://", "postgresql://"]
-                    .iter()
-                    .any(|p| text.starts_with(p));
-            known
-                .then(|| text.to_owned())
-                .ok_or("expected none, sqlite:PATH or postgres://…")
-        },
-    );
-    if database != "none" {
-        warnings.push("DATABASE_URL: this version has no outbox yet; posts are answered when the platform has answered".to_owned());
-    }
     if callers.allow_query_token {
         warnings.push("ALLOW_QUERY_TOKEN: tokens in URLs are logged by everything between the caller and this proxy".to_owned());
     }

@@ -7,7 +7,8 @@
 //! | [`cli`] | sub-commands and exit codes |
 //! | [`app`] | wiring: settings in, a running server out; stopping it |
 //! | [`http`] | the server: who calls, what they want, what they are told |
-//! | [`dispatch`] | look-up, pace, attempts; the only outgoing client |
+//! | [`dispatch`] | look-up, pace, attempts, what waits; the only outgoing client |
+//! | [`outbox`] | what is promised, on disk |
 //! | [`backends`] | one folder per chat platform, lent a wire |
 //! | [`domain`] | pure types: what a message, a channel, an option, a limit is |
 //! | [`config`] | gathers every module's settings and reports every fault |
@@ -23,4 +24,5 @@ pub mod dispatch;
 pub mod domain;
 pub mod env;
 pub mod http;
+pub mod outbox;
 pub mod telemetry;

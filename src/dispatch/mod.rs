@@ -1,30 +1,46 @@
-//! From a post and its destinations to receipts: look-up, rendering, pace, attempts.
+//! From a post and its destinations to receipts: look-up, rendering, pace, attempts, and what waits in the outbox.
 //!
-//! Knows backends through their trait alone. Nothing here knows HTTP as a server or who the caller is.
+//! With an outbox a post is tried at once where nothing waits for its destination ([`mod@send`]), and whatever is stored
+//! is delivered by the [`Courier`]; without one, `direct` tries again while the caller waits. Knows backends through
+//! their trait alone. Nothing here knows HTTP as a server or who may post.
 
+mod courier;
+mod direct;
+mod fold;
 mod health;
 mod lookup;
+pub mod manage;
 mod pacing;
+pub mod queue;
+pub mod send;
+pub mod settings;
+mod settle;
+mod stored;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::Uri;
 
+pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
 pub use pacing::Lanes;
+pub use queue::{Phase, Queue};
+pub use settings::OutboxSettings;
 pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 
 use crate::backends::{Backend, Part, Recipient};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
 use crate::domain::quota::Limit;
-use crate::domain::retry::RetryPolicy;
+use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use lookup::Lookups;
+use queue::schedule::{Gateway, Sign};
 
 /// A platform with its configured backends.
 pub struct Platform {
@@ -42,17 +58,31 @@ pub struct Platform {
 pub struct Platforms {
     platforms: Vec<Platform>,
     webhook_uris: Vec<Uri>,
+    webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    delivered: AtomicU64,
 }
 
-/// One worker's way out: the shared platforms and its own connections.
+/// One worker's way out: the shared platforms, its own connections, and the outbox if there is one.
 pub struct Dispatcher {
     shared: Arc<Platforms>,
     wire: HttpWire,
+    desk: Option<Desk>,
+    /// How many attempts go on after their caller was answered.
+    background: tokio::sync::watch::Sender<usize>,
+}
+
+/// The outbox, and what waits in it.
+#[derive(Clone)]
+pub struct Desk {
+    /// On disk.
+    pub store: Store,
+    /// In memory.
+    pub queue: Arc<Queue>,
 }
 
 /// A destination that is ready to be posted to: its backend known, its name looked up.
@@ -64,7 +94,10 @@ pub struct Ready {
     pub recipient: Recipient,
     sender: Arc<dyn Backend>,
     pace: Limit,
-    lane: u64,
+    lane: Lane,
+    /// Whether the recipient is a name that could not be looked up yet.
+    is_named: bool,
+    webhook_hash: Option<[u8; 16]>,
 }
 
 /// How the delivery to one destination ended.
@@ -75,14 +108,6 @@ pub struct Outcome {
     /// How many parts were taken.
     pub parts_taken: usize,
 }
-
-/// How long after its first attempt a part may be sent again although it may have been posted. Mattermost
-/// recognises a repeat for 30 s after it saved the first (reference, section 5); this stays well inside.
-const REPEATS_RECOGNISED_FOR: Duration = Duration::from_secs(25);
-
-/// An attempt is begun only while this is left of the caller's wait: one that the deadline cuts off may have
-/// posted, and the caller who is told so sends it again. Platforms answer within it on most days.
-const LEAST_FOR_AN_ATTEMPT: Duration = Duration::from_millis(300);
 
 impl Platforms {
     /// Puts configured backends and webhooks together.
@@ -102,18 +127,38 @@ impl Platforms {
                 .iter()
                 .map(|url| url.to_uri().unwrap_or_default())
                 .collect(),
+            webhook_hashes: webhooks
+                .iter()
+                .map(|url| stored::webhook_hash(url.as_str()))
+                .collect(),
             lookups: Lookups::default(),
             lanes: Lanes::default(),
             health: Health::new(names),
             clock,
             metrics,
+            delivered: AtomicU64::new(0),
         }
+    }
+
+    /// How many deliveries were made since the start.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// How each backend does.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// The gateway of a stored address; `None` for a backend that this version does not know.
+    fn gateway(&self, to: &crate::outbox::Address) -> Option<Gateway> {
+        let platform = self.platforms.iter().find(|p| p.name == to.backend)?;
+        Some(Gateway {
+            backend: platform.name,
+            webhooks: matches!(to.kind, crate::outbox::Kind::Webhook(_)),
+        })
     }
 
     fn sender(&self, destination: &Destination) -> Option<(&Platform, Arc<dyn Backend>)> {
@@ -132,8 +177,29 @@ impl Platforms {
 impl Dispatcher {
     /// A worker's dispatcher.
     #[must_use]
-    pub fn new(shared: Arc<Platforms>, wire: HttpWire) -> Self {
-        Self { shared, wire }
+    pub fn new(shared: Arc<Platforms>, wire: HttpWire, desk: Option<Desk>) -> Self {
+        Self {
+            shared,
+            wire,
+            desk,
+            background: tokio::sync::watch::Sender::new(0),
+        }
+    }
+
+    /// The outbox, if there is one.
+    #[must_use]
+    pub fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
+
+    /// Ready when no attempt goes on after its caller was answered.
+    pub async fn background_ended(&self) {
+        // The sender lives as long as this dispatcher.
+        self.background
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await
+            .ok();
     }
 
     /// The platforms.
@@ -155,36 +221,69 @@ impl Dispatcher {
             .shared
             .sender(destination)
             .ok_or_else(|| not_configured(destination.backend))?;
-        let recipient = match &destination.address {
-            Address::Target(target) if sender.is_name(target) => {
-                let find = self
-                    .shared
-                    .lookups
-                    .find(platform.name, target, &*sender, &self.wire);
-                let id = before(deadline, find)
-                    .await
-                    .unwrap_or_else(|| Err(look_up_timed_out(platform.name)));
-                self.shared.health.note(platform.name, id.as_ref().err());
-                Recipient::Target(id?)
+        let (recipient, lane, webhook_hash) = match &destination.address {
+            Address::Target(target) => {
+                let id = if sender.is_name(target) {
+                    self.look_up(platform.name, target, &*sender, deadline)
+                        .await?
+                } else {
+                    target.clone()
+                };
+                let lane = stored::lane_of_id(platform.name, &id);
+                (Recipient::Target(id), lane, None)
             }
-            Address::Target(target) => Recipient::Target(target.clone()),
-            Address::Webhook(id) => Recipient::Webhook {
-                alias: Arc::clone(&id.alias),
-                uri: self
-                    .shared
-                    .webhook_uris
-                    .get(id.index)
-                    .cloned()
-                    .unwrap_or_default(),
-            },
+            Address::Webhook(id) => {
+                let uri = self.shared.webhook_uris.get(id.index).cloned();
+                let recipient = Recipient::Webhook {
+                    alias: Arc::clone(&id.alias),
+                    uri: uri.unwrap_or_default(),
+                };
+                let hash = self.shared.webhook_hashes.get(id.index).copied();
+                let hash = hash.unwrap_or_default();
+                let lane = stored::lane_of_webhook(platform.name, &hash);
+                (recipient, lane, Some(hash))
+            }
         };
-        let lane = pacing::lane(platform.name, &destination.address, &recipient);
         Ok(Ready {
             backend: platform.name,
             recipient,
             sender,
             pace: platform.pace,
             lane,
+            is_named: false,
+            webhook_hash,
+        })
+    }
+
+    async fn look_up(
+        &self,
+        backend: &'static str,
+        name: &str,
+        sender: &dyn Backend,
+        deadline: Instant,
+    ) -> Result<String, Failure> {
+        let find = self.shared.lookups.find(backend, name, sender, &self.wire);
+        let id = before(deadline, find)
+            .await
+            .unwrap_or_else(|| Err(look_up_timed_out(backend)));
+        self.shared.health.note(backend, id.as_ref().err());
+        id
+    }
+
+    /// A destination whose name is still to be looked up, if it is one.
+    fn named(&self, destination: &Destination) -> Option<Ready> {
+        let Address::Target(name) = &destination.address else {
+            return None;
+        };
+        let (platform, sender) = self.shared.sender(destination)?;
+        sender.is_name(name).then(|| Ready {
+            backend: platform.name,
+            recipient: Recipient::Target(name.clone()),
+            lane: stored::lane_of_name(platform.name, name),
+            sender,
+            pace: platform.pace,
+            is_named: true,
+            webhook_hash: None,
         })
     }
 
@@ -196,39 +295,6 @@ impl Dispatcher {
             _ => false,
         };
         one.backend == other.backend && (is_name(one) || is_name(other))
-    }
-
-    /// Delivers the parts in order; stops at the first that fails. Tries again within the deadline what is
-    /// worth it.
-    pub async fn deliver(&self, ready: &Ready, parts: &[Part], deadline: Instant) -> Outcome {
-        let started = self.shared.clock.now();
-        if let Err(failure) = self.has_time_for(ready, parts.len(), started, deadline) {
-            self.note(ready, Some(&failure), started);
-            return Outcome {
-                result: Err(failure),
-                parts_taken: 0,
-            };
-        }
-        let mut first = None;
-        for (index, part) in parts.iter().enumerate() {
-            match self.deliver_part(ready, part, deadline).await {
-                Ok(posted) => {
-                    first.get_or_insert(posted);
-                }
-                Err(failure) => {
-                    self.note(ready, Some(&failure), started);
-                    return Outcome {
-                        result: Err(failure),
-                        parts_taken: index,
-                    };
-                }
-            }
-        }
-        self.note(ready, None, started);
-        Outcome {
-            result: Ok(first.unwrap_or_default()),
-            parts_taken: parts.len(),
-        }
     }
 
     /// Asks every configured platform for the state of its credentials, all at once.
@@ -247,102 +313,22 @@ impl Dispatcher {
         join_all(checks).await
     }
 
-    /// A long message whose last part would come too late is refused whole, not broken off half-way.
-    fn has_time_for(
-        &self,
-        ready: &Ready,
-        parts: usize,
-        now: Instant,
-        deadline: Instant,
-    ) -> Result<(), Failure> {
-        let last = self
-            .shared
-            .lanes
-            .last_turn(ready.lane, ready.pace, parts, now);
-        if parts > 1 && last >= deadline {
-            return Err(no_turn(ready.backend, last.saturating_duration_since(now)));
-        }
-        Ok(())
-    }
-
-    async fn deliver_part(
-        &self,
-        ready: &Ready,
-        part: &Part,
-        deadline: Instant,
-    ) -> Result<Posted, Failure> {
-        let mut latest = deadline
-            .checked_sub(LEAST_FOR_AN_ATTEMPT)
-            .unwrap_or(deadline);
-        let mut attempt = 0;
-        let mut first_sent = None;
-        let mut last = None;
-        let mut not_before = self.shared.clock.now();
-        loop {
-            attempt += 1;
-            if let Err(no_turn) = self.take_turn(ready, not_before, latest).await {
-                // Why the attempt before failed says more than that there is no time for another.
-                return Err(last.unwrap_or(no_turn));
-            }
-            let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
-            let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
-            let failure = match before(deadline, sent).await {
-                Some(Ok(posted)) => return Ok(posted),
-                Some(Err(failure)) => failure,
-                None => no_answer_in_time(ready.backend),
-            };
-            let failure = pacing::with_least_pause(failure, attempt);
-            self.shared
-                .lanes
-                .pause(ready.lane, self.shared.clock.now(), failure.retry_after());
-            let Some(delay) = delay_before_retry(ready, &failure, attempt) else {
-                return Err(failure);
-            };
-            let until = self.shared.clock.now() + delay;
-            if matches!(failure, Failure::Unknown { .. }) {
-                // For all attempts to come, also behind one that surely failed: this one may have posted.
-                latest = latest.min(sent_at + REPEATS_RECOGNISED_FOR);
-            }
-            if until >= latest {
-                return Err(failure);
-            }
-            last = Some(failure);
-            // The turn is taken at once, so that those who come or wait meanwhile are behind this one.
-            not_before = until;
-        }
-    }
-
-    /// Waits for the destination's pace and pauses, also for a pause that begins meanwhile, but not until `latest`.
-    async fn take_turn(
-        &self,
-        ready: &Ready,
-        not_before: Instant,
-        latest: Instant,
-    ) -> Result<(), Failure> {
-        let lanes = &self.shared.lanes;
-        loop {
-            let now = self.shared.clock.now();
-            let turn = lanes
-                .reserve(ready.lane, ready.pace, now, not_before, latest)
-                .map_err(|wait| no_turn(ready.backend, wait))?;
-            if turn > now {
-                tokio::time::sleep_until(turn.into()).await;
-            }
-            if !lanes.is_paused(ready.lane, self.shared.clock.now()) {
-                return Ok(());
-            }
-        }
-    }
-
     fn note(&self, ready: &Ready, failure: Option<&Failure>, started: Instant) {
-        let took = self.shared.clock.now().saturating_duration_since(started);
+        let now = self.shared.clock.now();
+        let took = now.saturating_duration_since(started);
         // That a caller waits less than a call may take says nothing about the platform.
         let cut_short =
             matches!(failure, Some(Failure::Unknown { .. })) && took < self.wire.timeout();
         if !cut_short {
             self.shared.health.note(ready.backend, failure);
         }
+        if let Some(desk) = &self.desk {
+            desk.queue.note(ready.gateway(), sign(failure), now);
+        }
         self.shared.metrics.delivery(ready.backend, failure, took);
+        if failure.is_none() {
+            self.shared.delivered.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(failure) = failure {
             tracing::warn!(
                 backend = ready.backend,
@@ -353,6 +339,10 @@ impl Dispatcher {
             );
         }
     }
+
+    fn unix_ms(&self) -> u64 {
+        u64::try_from(self.shared.clock.unix().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Ready {
@@ -360,6 +350,13 @@ impl Ready {
     #[must_use]
     pub fn render(&self, post: &Post) -> Vec<Part> {
         self.sender.render(post, &self.recipient)
+    }
+
+    fn gateway(&self) -> Gateway {
+        Gateway {
+            backend: self.backend,
+            webhooks: self.webhook_hash.is_some(),
+        }
     }
 
     /// Whether both mean the same channel of the same platform.
@@ -371,17 +368,22 @@ impl Ready {
     }
 }
 
-/// How long to wait before the next attempt, if one is worth it. What may have been posted is tried again
-/// only where the platform recognises the repeat: without an outbox the caller decides about the rest.
-fn delay_before_retry(ready: &Ready, failure: &Failure, attempt: u32) -> Option<Duration> {
+/// What the end of an attempt says about its gateway.
+fn sign(failure: Option<&Failure>) -> Sign {
     match failure {
-        Failure::Later { retry_after, .. } => {
-            Some(RetryPolicy::STANDARD.delay(attempt, *retry_after, clock::roll()))
-        }
-        Failure::Unknown { .. } if ready.sender.recognises_repeats() => {
-            Some(RetryPolicy::STANDARD.delay(attempt, None, clock::roll()))
-        }
-        Failure::Unknown { .. } | Failure::Refused { .. } => None,
+        Some(Failure::Later {
+            reason: Later::Unreachable,
+            ..
+        }) => Sign::Unreachable,
+        Some(
+            Failure::Later {
+                reason: Later::Unavailable,
+                ..
+            }
+            | Failure::Unknown { .. },
+        ) => Sign::Troubled,
+        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
+        _ => Sign::Works,
     }
 }
 
@@ -413,12 +415,4 @@ fn look_up_timed_out(backend: &str) -> Failure {
         None,
         format!("{backend}: it did not answer in time"),
     )
-}
-
-fn no_answer_in_time(backend: &str) -> Failure {
-    Failure::Unknown {
-        detail: format!(
-            "{backend}: no answer within the time this request waits; the message may or may not have been posted"
-        ),
-    }
 }

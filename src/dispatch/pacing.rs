@@ -4,14 +4,12 @@
 //! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::backends::Recipient;
-use crate::domain::channel::Address;
 use crate::domain::delivery::{Failure, Later};
 use crate::domain::quota::Limit;
+use crate::outbox::Lane;
 
 /// The most lanes that are kept: idle ones are forgotten first, and they lose nothing by it.
 const MAX_LANES: usize = 10_000;
@@ -20,10 +18,10 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// All destinations that were posted to lately.
 #[derive(Default)]
-pub struct Lanes(Mutex<HashMap<u64, Lane>>);
+pub struct Lanes(Mutex<HashMap<Lane, State>>);
 
 #[derive(Clone, Copy)]
-struct Lane {
+struct State {
     /// The theoretical arrival time of GCRA: when the pace is fully recovered.
     recovered: Instant,
     paused_until: Instant,
@@ -37,7 +35,7 @@ impl Lanes {
     /// The time to wait when that moment is not before the deadline; nothing is taken then.
     pub fn reserve(
         &self,
-        lane: u64,
+        lane: Lane,
         pace: Limit,
         now: Instant,
         not_before: Instant,
@@ -51,10 +49,10 @@ impl Lanes {
         if pace.is_none() && known.is_none() {
             return Ok(now.max(not_before));
         }
-        let Lane {
+        let State {
             recovered,
             paused_until,
-        } = known.unwrap_or(Lane {
+        } = known.unwrap_or(State {
             recovered: now,
             paused_until: now,
         });
@@ -70,7 +68,7 @@ impl Lanes {
         }
         lanes.insert(
             lane,
-            Lane {
+            State {
                 recovered: recovered.max(turn) + interval,
                 paused_until,
             },
@@ -79,7 +77,7 @@ impl Lanes {
     }
 
     /// When the last of so many parts could go if nobody else came; nothing is taken.
-    pub fn last_turn(&self, lane: u64, pace: Limit, parts: usize, now: Instant) -> Instant {
+    pub fn last_turn(&self, lane: Lane, pace: Limit, parts: usize, now: Instant) -> Instant {
         let lanes = self
             .0
             .lock()
@@ -95,7 +93,7 @@ impl Lanes {
     }
 
     /// Whether the platform has asked for a pause that is not over.
-    pub fn is_paused(&self, lane: u64, now: Instant) -> bool {
+    pub fn is_paused(&self, lane: Lane, now: Instant) -> bool {
         let lanes = self
             .0
             .lock()
@@ -106,14 +104,14 @@ impl Lanes {
     }
 
     /// Nothing goes to this lane before `retry_after` has passed.
-    pub fn pause(&self, lane: u64, now: Instant, retry_after: Option<Duration>) {
+    pub fn pause(&self, lane: Lane, now: Instant, retry_after: Option<Duration>) {
         let Some(wait) = retry_after else { return };
         let mut lanes = self
             .0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if make_room(&mut lanes, lane, now) {
-            let entry = lanes.entry(lane).or_insert(Lane {
+            let entry = lanes.entry(lane).or_insert(State {
                 recovered: now,
                 paused_until: now,
             });
@@ -123,22 +121,11 @@ impl Lanes {
 }
 
 /// Whether there is room for this lane, after idle ones are forgotten.
-fn make_room(lanes: &mut HashMap<u64, Lane>, lane: u64, now: Instant) -> bool {
+fn make_room(lanes: &mut HashMap<Lane, State>, lane: Lane, now: Instant) -> bool {
     if lanes.len() >= MAX_LANES && !lanes.contains_key(&lane) {
         lanes.retain(|_, l| l.recovered > now || l.paused_until > now);
     }
     lanes.len() < MAX_LANES || lanes.contains_key(&lane)
-}
-
-/// The lane of a destination. A hash is enough: should two ever share one, they share a pace.
-pub(super) fn lane(backend: &str, address: &Address, recipient: &Recipient) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    backend.hash(&mut hasher);
-    match address {
-        Address::Target(_) => recipient.channel().hash(&mut hasher),
-        Address::Webhook(id) => (id.index, &id.alias).hash(&mut hasher),
-    }
-    hasher.finish()
 }
 
 /// A platform that says "not so fast" without a time is left alone for a second, doubling up to a minute (F-13).
@@ -170,15 +157,18 @@ mod tests {
         let pace = parse_limit("1/s").unwrap();
         let far = now + S * 100;
         let turns: Vec<_> = (0..4)
-            .map(|_| lanes.reserve(1, pace, now, now, far).unwrap() - now)
+            .map(|_| lanes.reserve(Lane(1), pace, now, now, far).unwrap() - now)
             .collect();
         assert_eq!(turns, [Duration::ZERO, S, S * 2, S * 3]);
-        assert_eq!(lanes.reserve(1, pace, now, now, now + S * 4), Err(S * 4));
         assert_eq!(
-            lanes.reserve(1, pace, now + S * 4, now + S * 4, now + S * 5),
+            lanes.reserve(Lane(1), pace, now, now, now + S * 4),
+            Err(S * 4)
+        );
+        assert_eq!(
+            lanes.reserve(Lane(1), pace, now + S * 4, now + S * 4, now + S * 5),
             Ok(now + S * 4)
         );
-        assert_eq!(lanes.reserve(2, pace, now, now, now), Ok(now));
+        assert_eq!(lanes.reserve(Lane(2), pace, now, now, now), Ok(now));
     }
 
     #[test]
@@ -186,7 +176,7 @@ mod tests {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
         let pace = parse_limit("3/s").unwrap();
         let turns: Vec<_> = (0..5)
-            .map(|_| lanes.reserve(1, pace, now, now, now + S * 9).unwrap() - now)
+            .map(|_| lanes.reserve(Lane(1), pace, now, now, now + S * 9).unwrap() - now)
             .collect();
         assert_eq!(turns[..3], [Duration::ZERO; 3]);
         assert!(turns[3] > S / 4 && turns[4] > turns[3]);
@@ -196,28 +186,34 @@ mod tests {
     fn the_last_turn_of_several_parts_is_known_before_the_first() {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
         let pace = parse_limit("1/s").unwrap();
-        assert_eq!(lanes.last_turn(1, pace, 3, now), now + S * 2);
-        lanes.reserve(1, pace, now, now, now + S).unwrap();
-        assert_eq!(lanes.last_turn(1, pace, 3, now), now + S * 3);
-        assert_eq!(lanes.last_turn(1, None, 3, now), now);
-        assert_eq!(lanes.last_turn(2, parse_limit("3/s").unwrap(), 3, now), now);
-        lanes.pause(3, now, Some(S * 9));
-        assert_eq!(lanes.last_turn(3, None, 1, now), now + S * 9);
+        assert_eq!(lanes.last_turn(Lane(1), pace, 3, now), now + S * 2);
+        lanes.reserve(Lane(1), pace, now, now, now + S).unwrap();
+        assert_eq!(lanes.last_turn(Lane(1), pace, 3, now), now + S * 3);
+        assert_eq!(lanes.last_turn(Lane(1), None, 3, now), now);
+        assert_eq!(
+            lanes.last_turn(Lane(2), parse_limit("3/s").unwrap(), 3, now),
+            now
+        );
+        lanes.pause(Lane(3), now, Some(S * 9));
+        assert_eq!(lanes.last_turn(Lane(3), None, 1, now), now + S * 9);
     }
 
     #[test]
     fn a_pause_wins_over_the_pace_and_without_one_nothing_waits() {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
-        assert_eq!(lanes.reserve(1, None, now, now, now), Ok(now));
-        lanes.pause(1, now, Some(S * 30));
-        lanes.pause(1, now, Some(S * 5));
-        assert_eq!(lanes.reserve(1, None, now, now, now + S * 10), Err(S * 30));
+        assert_eq!(lanes.reserve(Lane(1), None, now, now, now), Ok(now));
+        lanes.pause(Lane(1), now, Some(S * 30));
+        lanes.pause(Lane(1), now, Some(S * 5));
         assert_eq!(
-            lanes.reserve(1, None, now, now, now + S * 31),
+            lanes.reserve(Lane(1), None, now, now, now + S * 10),
+            Err(S * 30)
+        );
+        assert_eq!(
+            lanes.reserve(Lane(1), None, now, now, now + S * 31),
             Ok(now + S * 30)
         );
         assert_eq!(
-            lanes.reserve(1, None, now + S * 31, now + S * 31, now + S * 31),
+            lanes.reserve(Lane(1), None, now + S * 31, now + S * 31, now + S * 31),
             Ok(now + S * 31)
         );
     }
@@ -227,34 +223,37 @@ mod tests {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
         let (pace, far) = (parse_limit("1/s").unwrap(), now + S * 100);
         let waiting = [
-            lanes.reserve(1, pace, now, now, far).unwrap(),
-            lanes.reserve(1, pace, now, now, far).unwrap(),
+            lanes.reserve(Lane(1), pace, now, now, far).unwrap(),
+            lanes.reserve(Lane(1), pace, now, now, far).unwrap(),
         ];
-        lanes.pause(1, now, Some(S * 30));
-        let repeat = lanes.reserve(1, pace, now, now + S * 30, far);
+        lanes.pause(Lane(1), now, Some(S * 30));
+        let repeat = lanes.reserve(Lane(1), pace, now, now + S * 30, far);
         assert_eq!(waiting, [now, now + S]);
         assert_eq!(repeat, Ok(now + S * 30));
-        assert!(lanes.is_paused(1, waiting[1]) && !lanes.is_paused(1, now + S * 30));
+        assert!(lanes.is_paused(Lane(1), waiting[1]) && !lanes.is_paused(Lane(1), now + S * 30));
         let later = now + S;
-        assert_eq!(lanes.reserve(1, pace, later, later, far), Ok(now + S * 31));
-        assert_eq!(lanes.reserve(2, None, now, now + S, far), Ok(now + S));
+        assert_eq!(
+            lanes.reserve(Lane(1), pace, later, later, far),
+            Ok(now + S * 31)
+        );
+        assert_eq!(lanes.reserve(Lane(2), None, now, now + S, far), Ok(now + S));
     }
 
     #[test]
     fn memory_is_bounded_and_busy_lanes_are_kept() {
         let (lanes, now) = (Lanes::default(), ManualClock::default().now());
         for lane in 0..20_000 {
-            lanes.pause(lane, now, Some(S));
+            lanes.pause(Lane(lane), now, Some(S));
         }
         assert_eq!(lanes.0.lock().unwrap().len(), MAX_LANES);
         assert_eq!(
-            lanes.reserve(50_000, parse_limit("1/s").unwrap(), now, now, now),
+            lanes.reserve(Lane(50_000), parse_limit("1/s").unwrap(), now, now, now),
             Err(WHEN_FULL)
         );
         assert!(
             lanes
                 .reserve(
-                    50_000,
+                    Lane(50_000),
                     parse_limit("1/s").unwrap(),
                     now + S * 2,
                     now + S * 2,

@@ -102,6 +102,10 @@ pub enum Refusal {
     Rejected,
     /// The configured URL answers, but is not the platform's API (a redirect, an HTML page).
     Misconfigured,
+    /// It waited longer than `DELIVER_MAX_AGE`.
+    Expired,
+    /// What is stored of it cannot be read.
+    Unreadable,
 }
 
 /// A platform's own error code, made safe to show: at most 80 letters, digits, `._-`, and nothing that could be
@@ -114,6 +118,24 @@ impl DeliveryId {
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// An id as it was shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// For storing it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// As it was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
     }
 }
 
@@ -224,6 +246,35 @@ impl Failure {
                 reason: Refusal::Misconfigured,
                 ..
             } => "misconfigured",
+            Self::Refused {
+                reason: Refusal::Expired,
+                ..
+            } => "expired",
+            Self::Refused {
+                reason: Refusal::Unreadable,
+                ..
+            } => "unreadable",
+        }
+    }
+
+    /// Whether this refuses every post to the backend, until an operator mends it.
+    #[must_use]
+    pub fn is_of_the_backend(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                reason: Refusal::Credentials | Refusal::Misconfigured,
+                ..
+            }
+        )
+    }
+
+    /// The platform's own code, if it gave one that is safe to show.
+    #[must_use]
+    pub fn platform_code(&self) -> Option<&PlatformCode> {
+        match self {
+            Self::Refused { platform_code, .. } => platform_code.as_ref(),
+            Self::Later { .. } | Self::Unknown { .. } => None,
         }
     }
 

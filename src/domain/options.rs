@@ -45,6 +45,8 @@ pub struct PostOptions {
     pub format: Format,
     /// How long the caller waits for the platform.
     pub wait: Option<Duration>,
+    /// The idempotency key.
+    pub once: Option<String>,
     /// Show what would be sent, post nothing.
     pub dry: bool,
     /// A token in the URL.
@@ -119,6 +121,7 @@ pub struct Known {
 
 const MAX_TITLE_CHARS: usize = 250;
 const MAX_NAME_CHARS: usize = 80;
+const MAX_KEY_CHARS: usize = 255;
 const MAX_WAIT_S: u64 = 60;
 /// More unknown names than this are not listed: the receipt stays small.
 const MAX_IGNORED: usize = 20;
@@ -166,6 +169,15 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        name: "once",
+        expected: "1 to 255 visible characters",
+        doc: "an idempotency key: within 24 h the same key from the same caller posts nothing and answers the first receipt again",
+        set: |o, v| {
+            o.once = Some(parse_key(v)?);
+            Some(())
+        },
+    },
+    Known {
         name: "wait",
         expected: "whole seconds from 0 to 60",
         doc: "how long to wait for the platform, 0 to 60 s (default 10)",
@@ -208,10 +220,23 @@ pub const KNOWN: &[Known] = &[
 ];
 
 /// Options of the contract whose issue is still open: refused, so that nobody believes them at work.
-const NOT_AVAILABLE: &[&str] = &["thread", "update", "once", "template"];
+const NOT_AVAILABLE: &[&str] = &["thread", "update", "template"];
 
 impl Level {
-    fn parse(text: &str) -> Option<Self> {
+    /// The word of the option.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// The level of a word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "info" => Self::Info,
             "success" => Self::Success,
@@ -301,6 +326,19 @@ impl PostOptions {
                 .push(shown.chars().take(MAX_IGNORED_CHARS).collect());
         }
     }
+}
+
+/// Parses an idempotency key, also of `Idempotency-Key`, where the draft puts it in quotes.
+#[must_use]
+pub fn parse_key(text: &str) -> Option<String> {
+    let key = text.trim();
+    let key = key
+        .strip_prefix('"')
+        .and_then(|key| key.strip_suffix('"'))
+        .unwrap_or(key);
+    let is_visible = |c: char| !c.is_control();
+    let fits = (1..=MAX_KEY_CHARS).contains(&key.chars().count());
+    (fits && key.chars().all(is_visible)).then(|| key.to_owned())
 }
 
 /// Parses the seconds of `wait`, also of `Prefer: wait=N`.

@@ -9,6 +9,7 @@ pub mod problem;
 pub mod receipt;
 pub mod settings;
 
+mod deliveries;
 pub mod extract;
 mod failed;
 mod log_budget;
@@ -21,11 +22,13 @@ pub mod route;
 mod scope;
 mod server;
 mod span;
+mod submit;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
@@ -40,6 +43,7 @@ use guard::{ConnectionCap, Refusal, refusal_of};
 use limit::{Limits, rate_limit_header};
 use log_budget::LogBudget;
 use problem::{Code, Problem};
+use receipt::Receipt;
 use replay::Replays;
 use reply::{PostHeaders, Reply};
 use route::Route;
@@ -67,10 +71,12 @@ pub struct State {
     /// The log, for its count of dropped lines.
     pub log: Option<Sink>,
     connections: Arc<ConnectionCap>,
-    replays: Replays,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
     stopping: tokio::sync::watch::Sender<bool>,
+    refused: AtomicU64,
+    gets: Replays<Receipt>,
+    onces: Replays<([u8; 16], Receipt)>,
 }
 
 /// What [`State`] is made of.
@@ -96,7 +102,7 @@ pub struct Parts {
 /// One request and what it may use.
 struct Context<'a> {
     state: &'a State,
-    dispatcher: &'a Dispatcher,
+    dispatcher: &'a Arc<Dispatcher>,
     request: &'a HttpRequest,
     address: IpAddr,
 }
@@ -117,10 +123,12 @@ impl State {
             clock: parts.clock,
             log: parts.log,
             connections: Arc::new(ConnectionCap::new(MAX_CONNECTIONS, per_peer)),
-            replays: Replays::default(),
             log_budget: LogBudget::default(),
             checked: tokio::sync::Mutex::default(),
             stopping: tokio::sync::watch::Sender::new(false),
+            refused: AtomicU64::new(0),
+            gets: Replays::new(GETS_REMEMBERED_FOR),
+            onces: Replays::new(KEYS_REMEMBERED_FOR),
         }
     }
 
@@ -134,20 +142,36 @@ impl State {
         self.log_budget.report();
     }
 
+    /// `SHUTDOWN_GRACE`
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.settings.shutdown_grace
+    }
+
+    /// How many posts were refused because the process was stopping.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
     /// Ready when the grace after [`State::stop`] is nearly over: who still waits is told then.
-    async fn grace_is_over(&self) {
+    async fn grace_is_over(&self, share: f64) {
         let mut stopping = self.stopping.subscribe();
         // The sender lives as long as this state.
         if stopping.wait_for(|stopping| *stopping).await.is_ok() {
-            tokio::time::sleep(self.settings.shutdown_grace.mul_f64(0.9)).await;
+            tokio::time::sleep(self.settings.shutdown_grace.mul_f64(share)).await;
         }
     }
 }
 
+/// How long the same GET answers the first receipt again.
+const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long an idempotency key is remembered where there is no outbox.
+const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.
 const MAX_CONNECTIONS: usize = 4096;
 /// Open connections from one address, unless a trusted proxy stands in front.
@@ -223,7 +247,16 @@ async fn handle<'a>(
         Route::Unknown => refuse(not_found()),
         _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
         Route::Post { .. } => return posted(context, route, payload).await,
+        Route::Delivery(id) if method == "DELETE" => deliveries::drop_one(context, id)
+            .await
+            .unwrap_or_else(refuse),
+        Route::Retry(id) if method == "POST" => {
+            deliveries::retry(context, id).await.unwrap_or_else(refuse)
+        }
+        Route::Retry(_) => refuse(read_only(route)),
         _ if !reads => refuse(read_only(route)),
+        Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
+        Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
         Route::Home => operate::home(context),
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
@@ -248,6 +281,7 @@ async fn posted<'a>(
         facts: Facts::default(),
     };
     let reply = if context.state.is_stopping() {
+        context.state.refused.fetch_add(1, Ordering::Relaxed);
         let detail = "the proxy is stopping and takes no more posts; try again in a moment";
         refuse(
             Problem::new(Code::ShuttingDown, detail)
@@ -255,12 +289,19 @@ async fn posted<'a>(
                 .closing(),
         )
     } else {
-        let over = std::pin::pin!(context.state.grace_is_over());
+        // With an outbox whoever still waits is told before that what is stored; this is for what hangs elsewhere.
+        let share = if context.dispatcher.desk().is_some() {
+            0.95
+        } else {
+            0.9
+        };
+        let over = std::pin::pin!(context.state.grace_is_over(share));
         let answered = std::pin::pin!(request.answer(channel, form, payload));
         match futures_util::future::select(answered, over).await {
             Either::Left((Ok(receipt), _)) => Reply::Receipt(Box::new(receipt)),
             Either::Left((Err(problem), _)) => refuse(problem),
             Either::Right(_) => {
+                context.state.refused.fetch_add(1, Ordering::Relaxed);
                 let detail = "the proxy is stopping; the platform has not answered yet, so the message may or may not have been posted";
                 refuse(
                     Problem::new(Code::ShuttingDown, detail)

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::outbox::StoreHealth;
+
 use super::Context;
 use super::caller::secret_of;
 use super::problem::{CODES, Code, Problem};
@@ -43,6 +45,8 @@ struct Backend {
 struct Store {
     name: &'static str,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
 }
 
 /// `GET /`
@@ -75,14 +79,11 @@ pub(super) async fn ready(context: &Context<'_>) -> Reply {
             reason: state.is_failing().then(|| state.word()),
         })
         .collect();
-    let (code, status) = if state.is_stopping() {
-        (503, "shutting-down")
-    } else {
-        (200, "ready")
-    };
-    let store = Store {
-        name: "none",
-        status: "ok",
+    let store = store(context);
+    let (code, status) = match store.status {
+        _ if state.is_stopping() => (503, "shutting-down"),
+        "ok" => (200, "ready"),
+        _ => (503, "store-unavailable"),
     };
     Reply::Text(
         code,
@@ -93,6 +94,25 @@ pub(super) async fn ready(context: &Context<'_>) -> Reply {
             store,
         }),
     )
+}
+
+fn store(context: &Context<'_>) -> Store {
+    let Some(desk) = context.dispatcher.desk() else {
+        return Store {
+            name: "none",
+            status: "ok",
+            waiting: None,
+        };
+    };
+    Store {
+        name: "sqlite",
+        status: match desk.store.health() {
+            StoreHealth::Ok => "ok",
+            StoreHealth::Full => "full",
+            StoreHealth::Failed => "failed",
+        },
+        waiting: Some(desk.queue.waiting()),
+    }
 }
 
 /// Asks the backends, one caller at a time, unless somebody just did.
@@ -121,6 +141,10 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
         .metrics
         .connections()
         .set(i64::try_from(state.connections.open()).unwrap_or(i64::MAX));
+    if let Some(desk) = context.dispatcher.desk() {
+        let waiting = i64::try_from(desk.queue.waiting()).unwrap_or(i64::MAX);
+        state.metrics.waiting().set(waiting);
+    }
     let dropped = state
         .log
         .as_ref()

@@ -3,30 +3,29 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web;
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 
-use crate::backends::Part;
-use crate::dispatch::{PRODUCT, Ready};
+use crate::dispatch::PRODUCT;
 use crate::domain::channel::{Channel, Destination, ResolveError};
-use crate::domain::delivery::{DeliveryId, Failure, Post};
-use crate::domain::message::Message;
-use crate::domain::options::{PostOptions, parse_wait};
+use crate::domain::options::{PostOptions, parse_key, parse_wait};
 use crate::domain::signing::Signed;
+use crate::outbox::StoreHealth;
 
 use super::Context;
 use super::caller::{Caller, Denied, limit_unit};
 use super::extract::Decoded;
-use super::failed::{RETRY_AFTER_S, failed};
+use super::failed::RETRY_AFTER_S;
 use super::limit::{Refused, Standing};
 use super::preview::is_preview;
 use super::problem::{Code, Problem};
-use super::receipt::{Delivery, Receipt};
+use super::receipt::Receipt;
 use super::route::{Form, Route};
 use super::span::Facts;
+use super::submit::{Patience, Submission};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a caller waits unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// How long a body may take to arrive.
@@ -65,7 +64,9 @@ impl<'a> Request<'a> {
         self.limit_caller(caller)?;
         refuse_loop(self.context.request.headers())?;
         let (channel, message, options) = decoded.check()?;
-        let wait = self.wait(&options)?;
+        let options = self.with_key(options)?;
+        let patience = self.patience(&options, started)?;
+        self.refuse_if_full()?;
         let destinations = self.resolve(&channel)?;
         self.limit_post(&destinations)?;
         drain(
@@ -74,14 +75,15 @@ impl<'a> Request<'a> {
             self.context.state.settings.max_body_bytes,
         )
         .await?;
-        let deadline = started + wait;
-        if self.context.request.method() == Method::GET && !options.dry {
-            return self
-                .post_once(caller, message, options, &destinations, deadline)
-                .await;
-        }
-        self.post(caller, message, options, &destinations, deadline)
-            .await
+        self.submit(Submission {
+            caller,
+            channel: channel.as_str(),
+            message,
+            options,
+            destinations: &destinations,
+            patience,
+        })
+        .await
     }
 
     fn check_method(&self) -> Result<(), Problem> {
@@ -197,17 +199,58 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The caller's patience: the option, else `Prefer: wait=N`, else ten seconds. Without an outbox nothing can
-    /// be stored, so answering before the platform has is not on offer.
-    fn wait(&self, options: &PostOptions) -> Result<Duration, Problem> {
-        match options.wait {
-            Some(Duration::ZERO) => Err(Problem::new(
-                Code::BadOption,
-                "wait=0 asks for an answer as soon as the message is stored, and this proxy has no outbox to store it in; leave it out or write wait=1 to wait=60",
-            )),
-            Some(wait) => Ok(wait),
-            None => Ok(preferred_wait(self.context.request.headers()).unwrap_or(DEFAULT_WAIT)),
+    /// The caller's patience: the option, else `Prefer`, else ten seconds. Without an outbox nothing can be stored, so
+    /// answering before the platform has is not on offer.
+    fn patience(&self, options: &PostOptions, started: Instant) -> Result<Patience, Problem> {
+        let stores = self.context.dispatcher.desk().is_some();
+        let preferred = || preferred_wait(self.context.request.headers());
+        let wait = match options.wait {
+            Some(Duration::ZERO) if !stores => {
+                return Err(Problem::new(
+                    Code::BadOption,
+                    "wait=0 asks for an answer as soon as the message is stored, and this proxy has no outbox to store it in; leave it out or write wait=1 to wait=60",
+                ));
+            }
+            Some(wait) => wait,
+            None => preferred()
+                .filter(|wait| stores || !wait.is_zero())
+                .unwrap_or(DEFAULT_WAIT),
+        };
+        Ok(Patience {
+            deadline: started + wait,
+            is_async: wait.is_zero(),
+        })
+    }
+
+    /// The idempotency key may also stand in a header.
+    fn with_key(&self, options: PostOptions) -> Result<PostOptions, Problem> {
+        let Some(header) = self.context.request.headers().get(IDEMPOTENCY_KEY) else {
+            return Ok(options);
+        };
+        let bad = |detail| Problem::new(Code::BadOption, detail);
+        let key = header.to_str().ok().and_then(parse_key).ok_or_else(|| {
+            bad("the header Idempotency-Key takes 1 to 255 visible ASCII characters")
+        })?;
+        if options.once.as_ref().is_some_and(|once| *once != key) {
+            return Err(bad(
+                "the header Idempotency-Key and the option 'once' differ; give one of them",
+            ));
         }
+        Ok(PostOptions {
+            once: Some(key),
+            ..options
+        })
+    }
+
+    /// A full disk takes no promise; deliveries go on (contract, section 4).
+    fn refuse_if_full(&self) -> Result<(), Problem> {
+        let desk = self.context.dispatcher.desk();
+        if desk.is_some_and(|desk| desk.store.health() != StoreHealth::Ok) {
+            let detail =
+                "the disk of the outbox is full, so no message can be promised; free some space";
+            return Err(Problem::new(Code::StoreUnavailable, detail).retry_after_s(RETRY_AFTER_S));
+        }
+        Ok(())
     }
 
     fn resolve(&mut self, channel: &Channel) -> Result<std::sync::Arc<[Destination]>, Problem> {
@@ -231,134 +274,6 @@ impl<'a> Request<'a> {
         }
         Ok(destinations)
     }
-
-    /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
-    async fn post_once(
-        &self,
-        caller: Caller<'_>,
-        message: Message,
-        options: PostOptions,
-        destinations: &[Destination],
-        deadline: Instant,
-    ) -> Result<Receipt, Problem> {
-        let Context {
-            state,
-            request,
-            address,
-            ..
-        } = self.context;
-        let who = match caller {
-            Caller::Token(token) => token.name().to_owned(),
-            Caller::Signed | Caller::Anonymous => address.to_string(),
-        };
-        let key = state
-            .limits
-            .key((who, request.uri().path(), request.uri().query()));
-        let slot = state.replays.slot(key, state.clock.now());
-        let mut first = tokio::time::timeout_at(deadline.into(), slot.lock())
-            .await
-            .map_err(|_| {
-                Problem::new(
-                    Code::BackendUnavailable,
-                    "the same GET is still being posted; try again later",
-                )
-                .retry_after_s(RETRY_AFTER_S)
-            })?;
-        if let Some(receipt) = &*first {
-            return Ok(receipt.clone());
-        }
-        let receipt = self
-            .post(caller, message, options, destinations, deadline)
-            .await?;
-        *first = Some(receipt.clone());
-        Ok(receipt)
-    }
-
-    async fn post(
-        &self,
-        caller: Caller<'_>,
-        message: Message,
-        options: PostOptions,
-        destinations: &[Destination],
-        deadline: Instant,
-    ) -> Result<Receipt, Problem> {
-        let dispatcher = self.context.dispatcher;
-        self.check_scope(caller, destinations, deadline).await?;
-        let ready = all(destinations.iter().map(|to| dispatcher.ready(to, deadline))).await;
-        let post = Post {
-            id: DeliveryId::generate(),
-            message,
-            title: options.title,
-            link: options.link,
-            level: options.level,
-            as_name: options.as_name,
-            format: options.format,
-        };
-        let rendered = self.render(&post, &ready)?;
-        let tries =
-            destinations
-                .iter()
-                .zip(ready)
-                .zip(&rendered)
-                .map(|((to, ready), parts)| async move {
-                    match ready {
-                        Err(failure) => (
-                            Delivery::untried(to.backend, to.channel(), &failure),
-                            Some(failure),
-                        ),
-                        Ok(ready) if options.dry => (Delivery::dry(&ready, parts), None),
-                        Ok(ready) => {
-                            let outcome = dispatcher.deliver(&ready, parts, deadline).await;
-                            (
-                                Delivery::tried(&ready, &outcome, parts.len()),
-                                outcome.result.err(),
-                            )
-                        }
-                    }
-                });
-        let ended: Vec<(Delivery, Option<Failure>)> = all(tries).await;
-        let failures: Vec<Failure> = ended
-            .iter()
-            .filter_map(|(_, failure)| failure.clone())
-            .collect();
-        let receipt = Receipt {
-            id: post.id.to_string(),
-            status: if options.dry { "dry" } else { "delivered" },
-            message: options.dry.then(|| post.message.as_str().to_owned()),
-            deliveries: ended.into_iter().map(|(delivery, _)| delivery).collect(),
-            replaced: post.message.replaced(),
-            ignored: options.ignored,
-        };
-        if failures.is_empty() {
-            return Ok(receipt);
-        }
-        Err(failed(receipt, &failures))
-    }
-
-    /// The parts for each destination; too many for any of them, and nothing is posted anywhere.
-    fn render(
-        &self,
-        post: &Post,
-        ready: &[Result<Ready, Failure>],
-    ) -> Result<Vec<Vec<Part>>, Problem> {
-        let max = self.context.state.max_parts;
-        ready
-            .iter()
-            .map(|ready| {
-                let Ok(ready) = ready else { return Ok(Vec::new()) };
-                let parts = ready.render(post);
-                if parts.len() > max {
-                    let detail = format!(
-                        "the message would take {} posts on {}, at most {max} are made (MAX_PARTS); shorten it",
-                        parts.len(),
-                        ready.backend
-                    );
-                    return Err(Problem::new(Code::MessageTooLong, detail));
-                }
-                Ok(parts)
-            })
-            .collect()
-    }
 }
 
 /// Two proxies whose webhooks name each other would post for ever (B9); a proxy has no reason to post to one.
@@ -373,15 +288,19 @@ fn refuse_loop(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// `Prefer: wait=N` (RFC 7240), if it is a wait that is on offer.
+/// `Prefer: wait=N` (RFC 7240), if it is a wait that is on offer; `respond-async` alone is no wait at all.
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
-    let prefer = headers
-        .get_all("prefer")
-        .filter_map(|value| value.to_str().ok());
-    prefer
-        .flat_map(|value| value.split([',', ';']))
-        .find_map(|item| parse_wait(item.trim().strip_prefix("wait=")?))
-        .filter(|wait| !wait.is_zero())
+    let items = || {
+        let prefer = headers
+            .get_all("prefer")
+            .filter_map(|value| value.to_str().ok());
+        prefer
+            .flat_map(|value| value.split([',', ';']))
+            .map(str::trim)
+    };
+    let wait = items().find_map(|item| parse_wait(item.strip_prefix("wait=")?));
+    let is_async = || items().any(|item| item.eq_ignore_ascii_case("respond-async"));
+    wait.or_else(|| is_async().then_some(Duration::ZERO))
 }
 
 /// Reads the body and throws it away.
@@ -435,14 +354,5 @@ fn denied_problem(denied: Denied) -> Problem {
             Code::SignatureExpired,
             "the signature of this URL has expired; sign a new one with a later expiry",
         ),
-    }
-}
-
-/// Like `join_all`, without its allocations for the single future that most posts are.
-async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut futures = futures.into_iter();
-    match (futures.next(), futures.next()) {
-        (Some(only), None) => vec![only.await],
-        (first, second) => join_all(first.into_iter().chain(second).chain(futures)).await,
     }
 }

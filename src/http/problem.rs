@@ -64,15 +64,20 @@ codes! {
     UnknownChannel "unknown-channel" 404 "Nobody knows this channel" "Check the alias, the id or the name; the platform may hide a channel its bot is not in.";
     MethodNotAllowed "method-not-allowed" 405 "This method is not accepted here" "Use POST (or PUT); ALLOW_GET=true lets GET post.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time" "Send the whole request head and body within 5 seconds.";
+    InProgress "in-progress" 409 "It is under way" "Wait until it has ended, and look at it again.";
+    Settled "already-settled" 409 "The delivery has ended" "There is nothing left to do to it; its receipt says how it ended.";
     MessageTooLong "message-too-long" 413 "The message is longer than MAX_PARTS posts" "Shorten it, or raise MAX_PARTS.";
     BodyTooLarge "body-too-large" 413 "The body is larger than MAX_BODY" "A post needs no body; leave it out.";
     UriTooLong "uri-too-long" 414 "The request target is longer than MAX_URL" "Shorten the message, or raise MAX_URL.";
+    KeyReused "key-reused" 422 "The idempotency key belongs to another post" "Use a new key for a new message; a repeat must have the same channel, message and options.";
     RateLimited "rate-limited" 429 "Too many requests" "Wait as long as Retry-After says.";
     HeadersTooLarge "headers-too-large" 431 "More than 64 header fields, or more than 16 KiB of them" "Send fewer or shorter header fields.";
     Internal "internal-error" 500 "The proxy failed" "Look into its log for this request id.";
     BackendRejected "backend-rejected" 502 "The platform refused the post for good" "The detail names the cure; platform_code is the platform's own word.";
     PartlyRejected "partly-rejected" 502 "Not every destination took the post" "Each entry of deliveries says what became of it.";
     BackendUnavailable "backend-unavailable" 503 "The platform could not be reached in time" "Try again after Retry-After.";
+    OutboxFull "outbox-full" 503 "Too many messages wait to be delivered" "Try again after Retry-After; OUTBOX_MAX bounds how many may wait.";
+    StoreUnavailable "store-unavailable" 503 "The outbox cannot store anything now" "Free space on its disk; try again after Retry-After.";
     ShuttingDown "shutting-down" 503 "The proxy is stopping" "Try again after Retry-After; another instance may answer.";
 }
 

@@ -1,19 +1,37 @@
 //! Receipts: what a caller is told about a message.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::backends::Part;
+use crate::dispatch::send::Sent;
 use crate::dispatch::{Outcome, Ready};
-use crate::domain::delivery::{Failure, Posted};
+use crate::domain::delivery::{Failure, Later, Posted};
+use crate::outbox::{Row, State};
 
-/// The answer to a message that was delivered.
-#[derive(Debug, Clone, Serialize)]
+/// What a caller is told of a message.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Receipt {
     /// The message's id.
     pub id: String,
-    /// `delivered`, or `dry` when nothing was posted.
+    /// `delivered`, `queued`, `failed`, or `dry` when nothing was posted.
     pub status: &'static str,
+    /// Why it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'static, str>>,
+    /// When it was accepted; only of a receipt that is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// How many attempts were made; only of a receipt that is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// What the last attempt that failed ended with; only of a receipt that is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The message as decoded and cleaned; only of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -31,10 +49,10 @@ pub struct Receipt {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Delivery {
     /// The backend's name.
-    pub backend: &'static str,
+    pub backend: Cow<'static, str>,
     /// The platform's id of the channel; for a webhook its alias.
     pub channel: String,
-    /// `delivered`, `failed` or `dry`.
+    /// `delivered`, `queued`, `failed` or `dry`.
     pub status: &'static str,
     /// The platform's id of the (first) post.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,21 +63,70 @@ pub struct Delivery {
     /// How many posts the message took, if more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<usize>,
-    /// Why it failed, in one word.
+    /// Why it failed or waits, in one word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// The platform's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_code: Option<String>,
     /// What happened and how to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How many attempts were made; only of a receipt that is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// How many of them may have posted without telling.
+    #[serde(skip_serializing_if = "is_none_or_zero")]
+    pub ambiguous: Option<u32>,
+    /// What the last attempt that failed ended with; only of a receipt that is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Of a dry run: the exact JSON of each post.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Box<RawValue>>,
 }
 
 impl Receipt {
+    /// The receipt of these deliveries: `queued` if any waits, else `failed` if any is, else what they all are.
+    #[must_use]
+    pub fn of(deliveries: Vec<Delivery>) -> Self {
+        let first = |status| deliveries.iter().find(|d| d.status == status);
+        let (status, reason) = match (first("queued"), first("failed"), deliveries.first()) {
+            (Some(queued), ..) => ("queued", queued.reason.clone()),
+            (_, Some(_), _) => ("failed", None),
+            (.., Some(delivery)) => (delivery.status, None),
+            _ => ("delivered", None),
+        };
+        Self {
+            status,
+            reason,
+            deliveries,
+            ..Self::default()
+        }
+    }
+
+    /// The receipt of a message that is looked up, by its rows.
+    #[must_use]
+    pub fn of_rows(rows: Vec<Row>) -> Self {
+        let Some(first) = rows.first() else {
+            return Self::default();
+        };
+        let (id, created_ms) = (first.id.to_string(), first.created_ms);
+        let (replaced, ignored) = (first.replaced as usize, first.ignored.clone());
+        let attempts = rows.iter().map(|row| row.delivery.progress.attempts).max();
+        let deliveries = rows.into_iter().map(Delivery::of_row).collect();
+        let receipt = Self::of(deliveries);
+        Self {
+            id,
+            created_at: Some(rfc3339(created_ms)),
+            attempts,
+            error: receipt.deliveries.iter().find_map(|d| d.error.clone()),
+            replaced,
+            ignored,
+            ..receipt
+        }
+    }
+
     /// One plain line.
     #[must_use]
     pub fn to_line(&self) -> String {
@@ -77,7 +144,7 @@ impl Delivery {
     #[must_use]
     pub fn tried(ready: &Ready, outcome: &Outcome, parts: usize) -> Self {
         let entry = Self {
-            backend: ready.backend,
+            backend: ready.backend.into(),
             channel: ready.recipient.channel().to_owned(),
             ..Self::default()
         };
@@ -91,11 +158,69 @@ impl Delivery {
     #[must_use]
     pub fn untried(backend: &'static str, channel: &str, failure: &Failure) -> Self {
         Self {
-            backend,
+            backend: backend.into(),
             channel: channel.to_owned(),
             ..Self::default()
         }
         .failed(failure, None)
+    }
+
+    /// An entry of a delivery with an outbox behind it, and its failure if it ended in one.
+    #[must_use]
+    pub fn sent(ready: &Ready, sent: &Sent, parts: usize) -> (Self, Option<Failure>) {
+        let entry = Self {
+            backend: ready.backend.into(),
+            channel: ready.recipient.channel().to_owned(),
+            ..Self::default()
+        };
+        match sent {
+            Sent::Delivered(posted) => (entry.delivered(posted, parts), None),
+            Sent::Queued(reason) => (
+                Self {
+                    status: "queued",
+                    reason: Some(reason.word().into()),
+                    ..entry
+                },
+                None,
+            ),
+            Sent::Failed {
+                failure,
+                parts_taken,
+            } => (
+                entry.failed(failure, Some((*parts_taken, parts))),
+                Some(failure.clone()),
+            ),
+            Sent::NotStored(error) => {
+                let detail = format!("it could not be delivered now, and not stored: {error}");
+                let failure = Failure::later(Later::Unavailable, None, detail);
+                (entry.failed(&failure, None), Some(failure))
+            }
+        }
+    }
+
+    /// An entry of a receipt that is looked up.
+    #[must_use]
+    pub fn of_row(row: Row) -> Self {
+        let (to, progress) = (row.delivery.to, row.delivery.progress);
+        let is_failed = row.delivery.state == State::Failed;
+        Self {
+            backend: to.backend.into(),
+            channel: progress.channel.unwrap_or(to.target),
+            status: match row.delivery.state {
+                State::Waiting => "queued",
+                State::Delivered => "delivered",
+                State::Failed => "failed",
+            },
+            message_id: progress.message_id,
+            link: progress.link,
+            reason: progress.reason.map(Cow::Owned),
+            platform_code: progress.platform_code,
+            detail: progress.error.clone().filter(|_| is_failed),
+            attempts: Some(progress.attempts),
+            ambiguous: Some(progress.ambiguous),
+            error: progress.error,
+            ..Self::default()
+        }
     }
 
     /// An entry of a dry run.
@@ -106,7 +231,7 @@ impl Delivery {
             RawValue::from_string(text.to_owned()).ok()
         };
         Self {
-            backend: ready.backend,
+            backend: ready.backend.into(),
             channel: ready.recipient.channel().to_owned(),
             status: "dry",
             requests: parts.iter().filter_map(raw).collect(),
@@ -141,7 +266,7 @@ impl Delivery {
         };
         Self {
             status: "failed",
-            reason: Some(failure.word()),
+            reason: Some(failure.word().into()),
             platform_code,
             detail: Some(detail),
             ..self
@@ -154,6 +279,19 @@ pub(super) fn json_line(value: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(value).unwrap_or_default();
     line.push(b'\n');
     line
+}
+
+/// A time as people and programs read it: UTC, to the second.
+fn rfc3339(unix_ms: u64) -> String {
+    let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn is_none_or_zero(n: &Option<u32>) -> bool {
+    n.unwrap_or_default() == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -1,34 +1,43 @@
-//! The memory of GETs that posted: browsers, scanners and proxies repeat GETs, and the repeat posts nothing.
+//! The memory of posts that must not be made twice: GETs, which browsers, scanners and proxies repeat; and, without an
+//! outbox, idempotency keys.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::receipt::Receipt;
-
-/// How long the same GET answers the first receipt again.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
-/// The most GETs that are remembered; beyond, the oldest is forgotten.
+/// The most posts that are remembered; beyond, the oldest is forgotten.
 const MAX_ENTRIES: usize = 4096;
 
-/// The receipts of recent GETs, by caller and target.
-#[derive(Default)]
-pub(super) struct Replays(Mutex<HashMap<u64, Entry>>);
-
-struct Entry {
-    since: Instant,
-    slot: Slot,
+/// What became of recent posts, by what makes them the same.
+pub(super) struct Replays<T> {
+    entries: Mutex<HashMap<u64, Entry<T>>>,
+    remembered_for: Duration,
 }
 
-/// One GET's receipt. Whoever holds the lock is posting it; repeats wait for what comes of it.
-pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Receipt>>>;
+struct Entry<T> {
+    since: Instant,
+    slot: Slot<T>,
+}
 
-impl Replays {
-    /// The slot of a GET: filled if it posted within the last ten minutes.
+/// What became of one post. Whoever holds the lock is posting it; repeats wait for what comes of it.
+pub(super) type Slot<T> = Arc<tokio::sync::Mutex<Option<T>>>;
+
+impl<T> Replays<T> {
+    /// A memory of so long.
     #[must_use]
-    pub(super) fn slot(&self, key: u64, now: Instant) -> Slot {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |entry: &Entry| now.saturating_duration_since(entry.since) < REMEMBERED_FOR;
+    pub(super) fn new(remembered_for: Duration) -> Self {
+        Self {
+            entries: Mutex::default(),
+            remembered_for,
+        }
+    }
+
+    /// The slot of a post: filled if it was made within that time.
+    #[must_use]
+    pub(super) fn slot(&self, key: u64, now: Instant) -> Slot<T> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh =
+            |entry: &Entry<T>| now.saturating_duration_since(entry.since) < self.remembered_for;
         if let Some(entry) = entries.get(&key).filter(|entry| fresh(entry)) {
             return Arc::clone(&entry.slot);
         }
@@ -43,7 +52,7 @@ impl Replays {
         {
             entries.remove(&oldest);
         }
-        let slot = Slot::default();
+        let slot = Slot::<T>::default();
         entries.insert(
             key,
             Entry {
@@ -62,7 +71,8 @@ mod tests {
 
     #[test]
     fn slots_are_shared_expire_and_are_bounded() {
-        let (replays, clock) = (Replays::default(), ManualClock::default());
+        let clock = ManualClock::default();
+        let replays = Replays::<()>::new(Duration::from_secs(600));
         let first = replays.slot(1, clock.now());
         clock.advance(Duration::from_secs(599));
         assert!(Arc::ptr_eq(&first, &replays.slot(1, clock.now())));
@@ -71,6 +81,6 @@ mod tests {
         for key in 0..10_000 {
             let _slot = replays.slot(key, clock.now());
         }
-        assert_eq!(replays.0.lock().unwrap().len(), MAX_ENTRIES);
+        assert_eq!(replays.entries.lock().unwrap().len(), MAX_ENTRIES);
     }
 }

@@ -23,6 +23,12 @@ pub enum Route<'a> {
     Metrics,
     /// What each problem means.
     Problems,
+    /// The receipts of what was stored.
+    Deliveries,
+    /// One of them.
+    Delivery(&'a str),
+    /// Try it again.
+    Retry(&'a str),
     /// Nothing.
     Unknown,
 }
@@ -39,6 +45,7 @@ pub enum Form<'a> {
 }
 
 const POST: &str = "/post/channel/";
+const DELIVERIES: &str = "/deliveries/";
 
 impl<'a> Route<'a> {
     /// Finds the route of a raw path.
@@ -50,10 +57,22 @@ impl<'a> Route<'a> {
             "/ready" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
-            _ => path
-                .strip_prefix(POST)
-                .and_then(Self::post)
-                .unwrap_or(Self::Unknown),
+            "/deliveries" => Self::Deliveries,
+            _ => match path.strip_prefix(DELIVERIES) {
+                Some(rest) => Self::delivery(rest),
+                None => path
+                    .strip_prefix(POST)
+                    .and_then(Self::post)
+                    .unwrap_or(Self::Unknown),
+            },
+        }
+    }
+
+    fn delivery(rest: &'a str) -> Self {
+        match rest.split_once('/') {
+            None => Self::Delivery(rest),
+            Some((id, "retry")) => Self::Retry(id),
+            Some(_) => Self::Unknown,
         }
     }
 
@@ -95,6 +114,9 @@ impl<'a> Route<'a> {
             Self::Ready => "/ready",
             Self::Metrics => "/metrics",
             Self::Problems => "/problems",
+            Self::Deliveries => "/deliveries",
+            Self::Delivery(_) => "/deliveries/{id}",
+            Self::Retry(_) => "/deliveries/{id}/retry",
             Self::Unknown => "unknown",
         }
     }
@@ -111,6 +133,8 @@ impl<'a> Route<'a> {
         match self {
             Self::Post { .. } if get_posts => "GET, POST, PUT, OPTIONS",
             Self::Post { .. } => "POST, PUT, OPTIONS",
+            Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
+            Self::Retry(_) => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -180,6 +204,8 @@ mod tests {
             "/x/../post/channel/d/msg/x",
             "/post;a=b/channel/d/msg/x",
             "/health/",
+            "/deliveries/x/y",
+            "/deliveries/x/retry/",
             "/ready%20",
             "*",
         ] {

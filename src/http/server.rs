@@ -48,9 +48,11 @@ where
     let server = builder.listen("http", listener, move || {
         let (state, budget, draining) = (state.clone(), Arc::clone(&budget), draining.clone());
         let connections = Arc::clone(&state.connections);
+        let dispatcher = web::Data::new(dispatcher());
+        let of_worker = dispatcher.clone();
         let app = App::new()
             .app_data(state.clone())
-            .app_data(web::Data::new(dispatcher()))
+            .app_data(dispatcher)
             .wrap(TracingLogger::<RootSpan>::new())
             .default_service(web::to(answer))
             .into_factory()
@@ -80,6 +82,14 @@ where
             }
         })
         .and_then(http)
+        // A worker that stops waits for its connections; so it waits for what they left behind, too.
+        .and_then(fn_service(move |()| {
+            let dispatcher = of_worker.clone();
+            async move {
+                dispatcher.background_ended().await;
+                Ok(())
+            }
+        }))
     })?;
     Ok(server.run())
 }

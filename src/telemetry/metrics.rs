@@ -20,6 +20,7 @@ pub struct Metrics {
     unauthorized: IntCounter,
     log_lines_dropped: IntGauge,
     connections: IntGauge,
+    waiting: IntGauge,
     start_time: IntGauge,
 }
 
@@ -82,6 +83,7 @@ impl Metrics {
                 "log lines dropped because the log's reader stood still",
             )?,
             connections: gauge("connections", "open connections")?,
+            waiting: gauge("outbox_waiting", "deliveries that wait in the outbox")?,
             start_time: gauge("start_time_seconds", "start of the process, Unix seconds")?,
             delivery_seconds,
             unauthorized,
@@ -92,6 +94,12 @@ impl Metrics {
     /// A request was answered.
     pub fn request(&self, route: &str, status: &str) {
         self.requests.with_label_values(&[route, status]).inc();
+    }
+
+    /// The gauge of waiting deliveries.
+    #[must_use]
+    pub fn waiting(&self) -> &IntGauge {
+        &self.waiting
     }
 
     /// A caller was let in.

@@ -1,8 +1,10 @@
 -- What wrk sends: a POST whose path is the message, another one each time.
 --   POST_PREFIX  what stands before the message in the path
+--   POST_QUERY   what stands after it, with its question mark
 --   POST_TOKEN   a bearer token; without it the request has no credential
 --   POST_SPREAD  set: each request names another client address, as a router in front would
 local prefix = os.getenv("POST_PREFIX") or "/post/channel/4yoxrz5kqigpipsrhfkfp3jdzc/msg/"
+local query = os.getenv("POST_QUERY") or ""
 local token = os.getenv("POST_TOKEN")
 local spread = os.getenv("POST_SPREAD")
 
@@ -14,7 +16,7 @@ function request()
   if spread then
     headers["X-Forwarded-For"] = "10." .. n % 251 .. "." .. math.floor(n / 251) % 251 .. "." .. math.floor(n / 63001) % 251
   end
-  return wrk.format("POST", prefix .. "Build%20%23" .. n .. "%20of%20main%20passed%20in%2012%20s%20%F0%9F%8E%89", headers)
+  return wrk.format("POST", prefix .. "Build%20%23" .. n .. "%20of%20main%20passed%20in%2012%20s%20%F0%9F%8E%89" .. query, headers)
 end
 
 local threads = {}

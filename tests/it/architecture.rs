@@ -98,6 +98,19 @@ const LAYERS: &[Layer] = &[
             "webpki_roots",
         ],
     },
+    // Touches the disk and nothing else; a post is bytes to it.
+    Layer {
+        name: "outbox",
+        ours: &["domain"],
+        crates: &[
+            "rusqlite",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
+    },
     // Lent a wire, so without a client, a clock or a runtime; `tokio::sync` is the exception below.
     Layer {
         name: "backends",
@@ -169,6 +182,8 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("awc::Client", &["dispatch/wire.rs"]),
     ("Client::builder", &["dispatch/wire.rs"]),
     ("Client::default", &[]),
+    ("Connection::open_with_flags", &["outbox/sqlite/open.rs"]),
+    ("thread::Builder", &["outbox/store.rs", "telemetry/sink.rs"]),
     ("realip_remote_addr", &[]),
     ("thread::sleep", &[]),
     ("todo!", &[]),

@@ -27,6 +27,8 @@ mod process;
 mod raw;
 mod readme;
 mod slack;
+mod store;
 mod support;
 mod teams;
+mod threats;
 mod tls;

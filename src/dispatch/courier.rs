@@ -1,0 +1,399 @@
+//! The courier: delivers what the outbox holds, each destination in order, the destinations side by side.
+//!
+//! A lane's next message is begun only after the end of the one before is on disk, so a crash repeats at most one
+//! message of a lane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::oneshot::Sender;
+
+use crate::domain::delivery::{Failure, Post, Refusal};
+use crate::outbox::{Kind, Lane, Retention, Row, Settled, State, StoreError, Waiting};
+
+use super::queue::schedule::{Gateway, Next, Release};
+use super::queue::{Ended, Key};
+use super::settle::{Attempt, tell, verdict};
+use super::{Desk, Dispatcher, Phase, Ready, fold, stored};
+
+/// What an operator sets.
+#[derive(Debug, Clone, Copy)]
+pub struct CourierSettings {
+    /// `DELIVER_MAX_AGE`
+    pub max_age: Duration,
+    /// `FOLD_BACKLOG`
+    pub fold: bool,
+    /// `RECEIPT_RETENTION`, and the cap on receipts.
+    pub retention: Retention,
+}
+
+/// Delivers what waits, on the thread that runs it.
+pub struct Courier {
+    dispatcher: Arc<Dispatcher>,
+    desk: Desk,
+    settings: CourierSettings,
+}
+
+/// The most lanes that are served at once.
+const MAX_ACTIVE: usize = 64;
+/// How many messages of a lane are delivered before others have their turn.
+const STREAK: usize = 32;
+/// How long a name may take to be looked up.
+const LOOK_UP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a lane is left alone when the store does not answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How often receipts are expired, and how many at once.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+const EXPIRE_BATCH: usize = 1000;
+
+/// What one step in a lane came to.
+enum Step {
+    /// These end, or wait on; then the lane goes on, or is left for a while.
+    Settle {
+        settled: Vec<Settled>,
+        told: Vec<(Vec<Sender<Ended>>, Ended)>,
+        release: Release,
+    },
+    /// Nothing was tried.
+    Leave(Release),
+    /// The name is known now; what waits belongs to the lane of its id.
+    Moved(Ready),
+}
+
+impl Courier {
+    /// A courier for what the store holds.
+    ///
+    /// `dispatcher` must have an outbox; without one there is nothing to deliver.
+    #[must_use]
+    pub fn new(dispatcher: Dispatcher, settings: CourierSettings) -> Option<Self> {
+        Some(Self {
+            desk: dispatcher.desk()?.clone(),
+            dispatcher: Arc::new(dispatcher),
+            settings,
+        })
+    }
+
+    /// Takes over what an earlier process left, with the pauses that platforms asked for.
+    pub fn load(&self, waiting: &[Waiting]) {
+        let now = self.dispatcher.shared.clock.now();
+        let now_ms = self.dispatcher.unix_ms();
+        let platforms = &self.dispatcher.shared.platforms;
+        for found in waiting {
+            let Some(platform) = platforms.iter().find(|p| p.name == found.backend) else {
+                tracing::error!(backend = %found.backend, waiting = found.count, "messages wait for a backend that this version does not know");
+                continue;
+            };
+            let gateway = Gateway {
+                backend: platform.name,
+                webhooks: found.is_webhook,
+            };
+            let pause = Duration::from_millis(found.not_before_ms.saturating_sub(now_ms));
+            let release = if pause.is_zero() {
+                Release::Go
+            } else {
+                Release::Pause(pause)
+            };
+            self.desk
+                .queue
+                .load(found.lane, gateway, found.count, release, now);
+        }
+    }
+
+    /// Delivers until the process stops; what is in flight then is finished.
+    pub async fn run(&self) {
+        let queue = &self.desk.queue;
+        let mut active = FuturesUnordered::new();
+        loop {
+            let room = active.len() < MAX_ACTIVE;
+            let next = match room.then(|| queue.next(self.dispatcher.shared.clock.now())) {
+                Some(Next::Take(lane)) => {
+                    active.push(self.serve(lane));
+                    continue;
+                }
+                Some(Next::At(at)) => Some(at),
+                Some(Next::Idle) | None => None,
+            };
+            if active.is_empty() && queue.phase() > Phase::Serving {
+                queue.enter_phase(Phase::Drained);
+                return;
+            }
+            let changed = std::pin::pin!(queue.changed());
+            let due = std::pin::pin!(async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            });
+            let woken = select(changed, due);
+            if active.is_empty() {
+                woken.await;
+            } else {
+                select(woken, active.next()).await;
+            }
+        }
+    }
+
+    /// Forgets old receipts and keys from time to time, for as long as it is polled.
+    pub async fn keep_house(&self) {
+        loop {
+            tokio::time::sleep(EXPIRE_EVERY).await;
+            let retention = self.settings.retention;
+            loop {
+                let now_ms = self.dispatcher.unix_ms();
+                let expired = self
+                    .desk
+                    .store
+                    .expire(now_ms, retention, EXPIRE_BATCH)
+                    .await;
+                match expired {
+                    Ok(count) if count >= EXPIRE_BATCH => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "old receipts were not expired");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers what waits in a lane, until it is empty or must wait.
+    async fn serve(&self, lane: Lane) {
+        let (queue, clock) = (&self.desk.queue, &self.dispatcher.shared.clock);
+        let max = if self.settings.fold { fold::MAX } else { 1 };
+        let mut withdrawn = queue.withdrawn(lane);
+        let mut rows = match self.desk.store.head(lane, max).await {
+            Ok(rows) => rows,
+            Err(_) => return queue.release(lane, Release::After(STORE_PAUSE), clock.now()),
+        };
+        for _ in 0..STREAK {
+            let keys: Vec<Key> = rows
+                .iter()
+                .map(|row| (row.id, row.delivery.place))
+                .collect();
+            if keys.is_empty() || !queue.hold_unchanged(lane, withdrawn, &keys) {
+                // Whoever holds one of them offers the lane again.
+                return queue.release(lane, Release::Absent, clock.now());
+            }
+            let step = self.step(lane, &rows).await;
+            withdrawn = queue.withdrawn(lane);
+            let done = self.finish(lane, max, step).await;
+            queue.let_go(&keys);
+            match done {
+                Some(next) => rows = next,
+                None => return,
+            }
+        }
+        queue.release(lane, Release::Go, clock.now());
+    }
+
+    /// Writes what a step came to; what is next in the lane, if it goes on.
+    async fn finish(&self, lane: Lane, max: usize, step: Step) -> Option<Vec<Row>> {
+        let (queue, clock) = (&self.desk.queue, &self.dispatcher.shared.clock);
+        let (settled, told, release) = match step {
+            Step::Leave(release) => {
+                queue.release(lane, release, clock.now());
+                return None;
+            }
+            Step::Moved(ready) => {
+                self.move_lane(lane, &ready).await;
+                return None;
+            }
+            Step::Settle {
+                settled,
+                told,
+                release,
+            } => (settled, told, release),
+        };
+        let is_ended = |settled: &&Settled| settled.state != State::Waiting;
+        let ended = settled.iter().filter(is_ended).count();
+        let next = self.settle(settled, lane, max).await?;
+        queue.leave(lane, u32::try_from(ended).unwrap_or(u32::MAX));
+        let is_serving = queue.phase() == Phase::Serving;
+        let goes_on = release == Release::Go && !next.is_empty() && is_serving;
+        if !goes_on {
+            let release = if next.is_empty() {
+                Release::Absent
+            } else {
+                release
+            };
+            // Before anybody is told, whose next post then finds nothing waiting.
+            queue.release(lane, release, clock.now());
+        }
+        for (callers, ended) in told {
+            tell(callers, &ended);
+        }
+        goes_on.then_some(next)
+    }
+
+    /// Writes the settlements and reads what is next; `None` when the store has failed for good.
+    async fn settle(&self, settled: Vec<Settled>, lane: Lane, max: usize) -> Option<Vec<Row>> {
+        loop {
+            let next = Some((lane, max));
+            match self.desk.store.settle(settled.clone(), next).await {
+                Ok(rows) => return Some(rows),
+                Err(StoreError::Busy | StoreError::Full) => tokio::time::sleep(STORE_PAUSE).await,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Tries the first message of a lane, or as many as are folded into one.
+    async fn step(&self, lane: Lane, rows: &[Row]) -> Step {
+        let Some(first) = rows.first() else {
+            return Step::Leave(Release::Absent);
+        };
+        let now_ms = self.dispatcher.unix_ms();
+        let age = Duration::from_millis(now_ms.saturating_sub(first.created_ms));
+        if age >= self.settings.max_age {
+            return self.bury(first, expired(first), now_ms);
+        }
+        let Some(post) = stored::from_bytes(first.id, &first.post) else {
+            return self.bury(first, unreadable(), now_ms);
+        };
+        let ready = match self.ready(first).await {
+            Ok(ready) if first.delivery.to.kind == Kind::Name => return Step::Moved(ready),
+            Ok(ready) => ready,
+            Err(failure) => return self.after(lane, &rows[..1], Attempt::failed(failure), now_ms),
+        };
+        let now = self.dispatcher.shared.clock.now();
+        let lanes = &self.dispatcher.shared.lanes;
+        if let Err(wait) = lanes.reserve(lane, ready.pace, now, now, now) {
+            return Step::Leave(Release::Pause(wait));
+        }
+        let (post, count) = self.fold(lane, rows, post, &ready);
+        let parts = ready.render(&post);
+        let from = usize::from(first.delivery.progress.parts_taken).min(parts.len());
+        let number = self.desk.queue.failures(lane).saturating_add(1);
+        let attempt = self.dispatcher.attempt(&ready, &parts, from, number).await;
+        self.after(lane, &rows[..count], attempt, self.dispatcher.unix_ms())
+    }
+
+    /// The post of the first message, with those behind it folded in where that is asked for, and how many these are.
+    fn fold(&self, lane: Lane, rows: &[Row], post: Post, ready: &Ready) -> (Post, usize) {
+        let is_begun = rows
+            .first()
+            .is_some_and(|row| row.delivery.progress.parts_taken > 0);
+        if !self.settings.fold || is_begun || !self.desk.queue.is_throttled(lane) {
+            return (post, 1);
+        }
+        let behind = rows
+            .iter()
+            .skip(1)
+            .map_while(|row| stored::from_bytes(row.id, &row.post));
+        fold::fold(post, behind, |post| ready.render(post).len() <= 1)
+    }
+
+    async fn ready(&self, row: &Row) -> Result<Ready, Failure> {
+        let to = &row.delivery.to;
+        let destination = stored::destination(&self.dispatcher.shared, to).ok_or_else(|| {
+            let detail = format!(
+                "the {} destination {} is not configured any more; put it back, or drop this delivery",
+                to.backend, to.target
+            );
+            Failure::refused(Refusal::Misconfigured, "", detail)
+        })?;
+        let deadline = self.dispatcher.shared.clock.now() + LOOK_UP_DEADLINE;
+        self.dispatcher.ready(&destination, deadline).await
+    }
+
+    /// What an attempt means for each of the messages that were in it.
+    fn after(&self, lane: Lane, rows: &[Row], attempt: Attempt, now_ms: u64) -> Step {
+        let queue = &self.desk.queue;
+        let now = self.dispatcher.shared.clock.now();
+        queue.attempted(lane, attempt.failure.is_some(), now);
+        let failures = queue.failures(lane);
+        let (mut settled, mut told, mut release) = (Vec::new(), Vec::new(), Release::Go);
+        for row in rows {
+            let key = (row.id, row.delivery.place);
+            let is_final = matches!(attempt.failure, None | Some(Failure::Refused { .. }));
+            let callers = if is_final {
+                queue.callers(key)
+            } else {
+                Vec::new()
+            };
+            let is_promised = callers.is_empty();
+            let before = row.delivery.progress.clone();
+            let verdict = verdict(&attempt, before, failures, is_promised, now_ms);
+            if !callers.is_empty() {
+                told.push((callers, attempt.ended(&verdict.progress)));
+            }
+            release = verdict.release;
+            settled.push(Settled {
+                id: row.id,
+                place: row.delivery.place,
+                state: verdict.state,
+                progress: verdict.progress,
+            });
+        }
+        Step::Settle {
+            settled,
+            told,
+            release,
+        }
+    }
+
+    /// Ends a delivery without an attempt.
+    fn bury(&self, row: &Row, failure: Failure, now_ms: u64) -> Step {
+        let callers = self.desk.queue.callers((row.id, row.delivery.place));
+        let mut progress = row.delivery.progress.clone();
+        progress.settled_ms = now_ms;
+        progress.reason = Some(failure.word().to_owned());
+        progress.error = Some(failure.to_string());
+        tracing::warn!(delivery = %row.id, failure = failure.word(), "delivery given up");
+        let ended = Ended::Failed {
+            failure,
+            parts_taken: usize::from(progress.parts_taken),
+        };
+        Step::Settle {
+            settled: vec![Settled {
+                id: row.id,
+                place: row.delivery.place,
+                state: State::Failed,
+                progress,
+            }],
+            told: vec![(callers, ended)],
+            release: Release::Go,
+        }
+    }
+
+    /// Gives what waits for a name to the lane of its id, where it keeps its place in the order.
+    async fn move_lane(&self, from: Lane, ready: &Ready) {
+        let (queue, clock) = (&self.desk.queue, &self.dispatcher.shared.clock);
+        let id = ready.recipient.channel().to_owned();
+        match self.desk.store.relane(from, ready.lane, id).await {
+            Ok(count) => {
+                queue.enter(ready.lane, ready.gateway(), count, clock.now());
+                queue.leave(from, count);
+                queue.release(from, Release::Absent, clock.now());
+            }
+            Err(_) => queue.release(from, Release::After(STORE_PAUSE), clock.now()),
+        }
+    }
+}
+
+impl Attempt {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            taken: 0,
+            posted: None,
+            failure: Some(failure),
+        }
+    }
+}
+
+fn expired(row: &Row) -> Failure {
+    let last = row.delivery.progress.error.as_deref();
+    let detail = format!(
+        "it waited longer than DELIVER_MAX_AGE; the last attempt: {}",
+        last.unwrap_or("none")
+    );
+    Failure::refused(Refusal::Expired, "", detail)
+}
+
+fn unreadable() -> Failure {
+    let detail = "another version of the program stored it in a form that this one does not read; start that version again, or drop this delivery";
+    Failure::refused(Refusal::Unreadable, "", detail)
+}

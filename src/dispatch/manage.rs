@@ -1,0 +1,88 @@
+//! What an operator does to a stored message: drop it, or have it tried again.
+
+use crate::domain::delivery::DeliveryId;
+use crate::outbox::{Row, Settled, State, StoreError};
+
+use super::Dispatcher;
+use super::queue::schedule::Release;
+
+/// What dropping a message came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Nothing of it waits any more.
+    All,
+    /// It is being delivered just now.
+    Busy,
+}
+
+impl Dispatcher {
+    /// Ends the deliveries of a message that wait, without another attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_waiting(&self, rows: &[Row]) -> Result<Dropped, StoreError> {
+        let desk = self.desk.as_ref().ok_or(StoreError::Closed)?;
+        let now_ms = self.unix_ms();
+        let waiting = || {
+            rows.iter()
+                .filter(|row| row.delivery.state == State::Waiting)
+        };
+        let withdrawn: Vec<_> = waiting()
+            .map(|row| ((row.id, row.delivery.place), row.delivery.lane))
+            .collect();
+        if !desk.queue.withdraw(&withdrawn) {
+            return Ok(Dropped::Busy);
+        }
+        let settled = waiting().map(|row| {
+            let mut progress = row.delivery.progress.clone();
+            progress.settled_ms = now_ms;
+            progress.reason = Some("dropped".to_owned());
+            progress.error = Some("an operator dropped it".to_owned());
+            Settled {
+                id: row.id,
+                place: row.delivery.place,
+                state: State::Failed,
+                progress,
+            }
+        });
+        let written = desk.store.settle(settled.collect(), None).await;
+        let keys: Vec<_> = withdrawn.iter().map(|(key, _)| *key).collect();
+        desk.queue.let_go(&keys);
+        for (key, lane) in withdrawn {
+            if written.is_ok() {
+                drop(desk.queue.callers(key));
+                desk.queue.leave(lane, 1);
+                tracing::info!(delivery = %key.0, "delivery dropped");
+            }
+            // The courier may have come by meanwhile, and left the lane alone.
+            desk.queue
+                .stored(lane, Release::Go, self.shared.clock.now());
+        }
+        written?;
+        Ok(Dropped::All)
+    }
+
+    /// Queues the failed deliveries of a message again, and has those that wait tried at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn retry(&self, id: DeliveryId, rows: &[Row]) -> Result<(), StoreError> {
+        let desk = self.desk.as_ref().ok_or(StoreError::Closed)?;
+        let now = self.shared.clock.now();
+        let lanes = desk.store.requeue(id, self.unix_ms()).await?;
+        for lane in lanes {
+            let of_lane = rows.iter().find(|row| row.delivery.lane == lane);
+            if let Some(gateway) = of_lane.and_then(|row| self.shared.gateway(&row.delivery.to)) {
+                desk.queue.enter(lane, gateway, 1, now);
+            }
+        }
+        for row in rows
+            .iter()
+            .filter(|row| row.delivery.state == State::Waiting)
+        {
+            desk.queue.hurry(row.delivery.lane, now);
+        }
+        tracing::info!(delivery = %id, "delivery queued again");
+        Ok(())
+    }
+}

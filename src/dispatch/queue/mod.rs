@@ -1,0 +1,280 @@
+//! What waits, as the workers and the courier share it: the schedule, who still waits for an answer, and the cap.
+//!
+//! The store holds the messages; here is only what decides who goes next and who must be told. Nothing here does I/O.
+
+pub mod schedule;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::domain::delivery::{DeliveryId, Failure, Posted};
+use crate::outbox::Lane;
+use schedule::{Gateway, Next, Release, Schedule, Sign};
+
+/// One delivery: a message and the place of the destination in it.
+pub type Key = (DeliveryId, u16);
+
+/// How a delivery ended that was stored.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    /// The platform has it.
+    Delivered(Posted),
+    /// It was refused for good.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// How many parts were taken before.
+        parts_taken: usize,
+    },
+}
+
+/// Everything that waits.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    phase: watch::Sender<Phase>,
+    max: usize,
+}
+
+/// How far the process is with stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It is not.
+    Serving,
+    /// Nothing is begun any more; what is in flight may end.
+    Stopping,
+    /// The courier has ended: who waits for it is answered now.
+    Drained,
+    /// The grace is over: who still waits for a platform is answered now.
+    Over,
+}
+
+#[derive(Default)]
+struct State {
+    schedule: Schedule,
+    callers: HashMap<Key, Vec<oneshot::Sender<Ended>>>,
+    /// Being tried, or taken out.
+    held: HashSet<Key>,
+}
+
+/// Why nothing was reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxFull;
+
+impl State {
+    fn hold(&mut self, keys: &[Key]) -> bool {
+        let is_free = !keys.iter().any(|key| self.held.contains(key));
+        if is_free {
+            self.held.extend(keys);
+        }
+        is_free
+    }
+}
+
+impl Queue {
+    /// A queue for at most `max` waiting deliveries (`OUTBOX_MAX`).
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            phase: watch::Sender::new(Phase::Serving),
+            max,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many deliveries wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().schedule.waiting()
+    }
+
+    /// Whether nothing waits for this destination.
+    #[must_use]
+    pub fn is_clear(&self, lane: Lane) -> bool {
+        self.lock().schedule.is_clear(lane)
+    }
+
+    /// Whether this lane was held up by its pace or its platform.
+    #[must_use]
+    pub fn is_throttled(&self, lane: Lane) -> bool {
+        self.lock().schedule.is_throttled(lane)
+    }
+
+    /// How often in a row the head of this lane has failed.
+    #[must_use]
+    pub fn failures(&self, lane: Lane) -> u32 {
+        self.lock().schedule.failures(lane)
+    }
+
+    /// A lane that was found in the store at the start.
+    pub fn load(&self, lane: Lane, gateway: Gateway, count: u32, release: Release, now: Instant) {
+        let mut state = self.lock();
+        state.schedule.enter(lane, gateway, count);
+        state.schedule.offer(lane, release, now);
+    }
+
+    /// Reserves room for deliveries that are about to be stored; from now on later posts to these lanes queue.
+    ///
+    /// # Errors
+    /// [`OutboxFull`]: nothing is reserved.
+    pub fn reserve(&self, lanes: &[(Lane, Gateway)]) -> Result<(), OutboxFull> {
+        let mut state = self.lock();
+        if state.schedule.waiting() + lanes.len() > self.max {
+            return Err(OutboxFull);
+        }
+        for (lane, gateway) in lanes {
+            state.schedule.enter(*lane, *gateway, 1);
+        }
+        Ok(())
+    }
+
+    /// What was reserved is stored, and can be tried.
+    pub fn stored(&self, lane: Lane, release: Release, now: Instant) {
+        self.lock().schedule.offer(lane, release, now);
+        self.changed.notify_one();
+    }
+
+    /// So many of a lane wait no more.
+    pub fn leave(&self, lane: Lane, count: u32) {
+        self.lock().schedule.leave(lane, count);
+    }
+
+    /// Deliveries that wait again, or in another lane.
+    pub fn enter(&self, lane: Lane, gateway: Gateway, count: u32, now: Instant) {
+        let mut state = self.lock();
+        state.schedule.enter(lane, gateway, count);
+        state.schedule.offer(lane, Release::Go, now);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The lane to serve now, unless the process is stopping.
+    pub fn next(&self, now: Instant) -> Next {
+        if self.phase() > Phase::Serving {
+            return Next::Idle;
+        }
+        self.lock().schedule.next(now)
+    }
+
+    /// Ready when [`Queue::next`] may have something else to say.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// A lane that was taken is free again.
+    pub fn release(&self, lane: Lane, release: Release, now: Instant) {
+        self.lock().schedule.release(lane, release, now);
+        self.changed.notify_one();
+    }
+
+    /// An attempt in a lane was made.
+    pub fn attempted(&self, lane: Lane, failed: bool, now: Instant) {
+        self.lock().schedule.attempted(lane, failed, now);
+    }
+
+    /// What an attempt says about its gateway.
+    pub fn note(&self, gateway: Gateway, sign: Sign, now: Instant) {
+        let mut state = self.lock();
+        let works_as_ever = sign == Sign::Works && state.schedule.waiting() == 0;
+        state.schedule.note(gateway, sign, now);
+        drop(state);
+        if !works_as_ever {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for the end of a delivery. Ask before it is stored, so that it cannot end unseen.
+    #[must_use]
+    pub fn expect(&self, key: Key) -> oneshot::Receiver<Ended> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().callers.entry(key).or_default().push(sender);
+        receiver
+    }
+
+    /// Nobody waits for this delivery any more: from now on it is promised. `false` if its end is just being told.
+    pub fn promise(&self, key: Key) -> bool {
+        self.lock().callers.remove(&key).is_some()
+    }
+
+    /// Whoever waits for this delivery; from now on they must be told.
+    #[must_use]
+    pub fn callers(&self, key: Key) -> Vec<oneshot::Sender<Ended>> {
+        let mut callers = self.lock().callers.remove(&key).unwrap_or_default();
+        // Who has gone away was told nothing and waits for nothing.
+        callers.retain(|caller| !caller.is_closed());
+        callers
+    }
+
+    /// Takes hold of deliveries, all or none: nobody else tries or drops them until [`Queue::let_go`].
+    #[must_use]
+    pub fn hold(&self, keys: &[Key]) -> bool {
+        self.lock().hold(keys)
+    }
+
+    /// The courier's hold: only if nothing was taken out of the lane since it was read.
+    #[must_use]
+    pub fn hold_unchanged(&self, lane: Lane, withdrawn: u32, keys: &[Key]) -> bool {
+        let mut state = self.lock();
+        state.schedule.withdrawn(lane) == withdrawn && state.hold(keys)
+    }
+
+    /// How often something was taken out of this lane; read it before the lane's head.
+    #[must_use]
+    pub fn withdrawn(&self, lane: Lane) -> u32 {
+        self.lock().schedule.withdrawn(lane)
+    }
+
+    /// Takes deliveries out by hand, unless one of them is held.
+    #[must_use]
+    pub fn withdraw(&self, deliveries: &[(Key, Lane)]) -> bool {
+        let mut state = self.lock();
+        let keys: Vec<Key> = deliveries.iter().map(|(key, _)| *key).collect();
+        if !state.hold(&keys) {
+            return false;
+        }
+        for (_, lane) in deliveries {
+            state.schedule.withdraw(*lane);
+        }
+        true
+    }
+
+    /// Ends a hold.
+    pub fn let_go(&self, keys: &[Key]) {
+        let mut state = self.lock();
+        for key in keys {
+            state.held.remove(key);
+        }
+    }
+
+    /// The head of this lane is tried now.
+    pub fn hurry(&self, lane: Lane, now: Instant) {
+        self.lock().schedule.hurry(lane, now);
+        self.changed.notify_one();
+    }
+
+    /// The next phase of stopping.
+    pub fn enter_phase(&self, phase: Phase) {
+        self.phase.send_modify(|now| *now = phase.max(*now));
+        self.changed.notify_one();
+    }
+
+    /// How far the process is with stopping.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// The phases, for whoever waits.
+    #[must_use]
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+}

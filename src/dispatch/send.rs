@@ -1,0 +1,518 @@
+//! A post with an outbox behind it: tried at once where nothing waits, else stored and delivered by the courier while
+//! the caller waits, as long as it likes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, LocalBoxFuture, join_all, select};
+use tokio::sync::oneshot;
+
+use crate::backends::Part;
+use crate::domain::channel::{Address, Destination};
+use crate::domain::delivery::{DeliveryId, Failure, Post, Posted};
+use crate::outbox::{self, Appended, Lane, Message, Once, Progress, Row, State, StoreError};
+
+use super::queue::schedule::{Gateway, Release};
+use super::queue::{Ended, Key};
+use super::settle::{Attempt, delay};
+use super::{Desk, Dispatcher, Phase, Ready, stored};
+
+/// A message on its way to the outbox.
+pub struct Letter<'a> {
+    /// What is posted.
+    pub post: &'a Post,
+    /// The caller's name.
+    pub caller: &'a str,
+    /// Query names that mean nothing, for the receipt.
+    pub ignored: &'a [String],
+    /// The idempotency key.
+    pub once: Option<Once>,
+}
+
+/// What became of a message at one destination by the time the caller is answered.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// The platform has it.
+    Delivered(Posted),
+    /// The platform refused it for good.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// How many parts were taken before.
+        parts_taken: usize,
+    },
+    /// It is on stable storage and will be delivered.
+    Queued(Reason),
+    /// Neither: the outbox did not take it.
+    NotStored(NotStored),
+}
+
+/// Why a message waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The caller asked not to wait.
+    Async,
+    /// The platform cannot be reached, or has not answered in time.
+    BackendUnavailable,
+    /// The platform, or the pace, says not so fast.
+    BackendThrottled,
+    /// Others wait for the same destination.
+    BehindEarlierMessages,
+}
+
+/// Why the outbox did not take a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotStored {
+    /// `OUTBOX_MAX` deliveries wait.
+    #[error("the outbox is full")]
+    Full,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What storing a whole message came to.
+pub enum Accepted {
+    /// Each destination's state.
+    New(Vec<Sent>),
+    /// The idempotency key belongs to a message already.
+    Known {
+        /// That message.
+        id: DeliveryId,
+        /// Whether it is the same request.
+        same: bool,
+    },
+}
+
+/// How long the store may take to answer.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Reason {
+    /// The word in receipts.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::BackendUnavailable => "backend-unavailable",
+            Self::BackendThrottled => "backend-throttled",
+            Self::BehindEarlierMessages => "behind-earlier-messages",
+        }
+    }
+
+    /// Why a message waits after this failure.
+    #[must_use]
+    pub fn of(failure: &Failure) -> Self {
+        match failure.word() {
+            "throttled" => Self::BackendThrottled,
+            _ => Self::BackendUnavailable,
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Finds the backend and looks up the name. With an outbox, a name that cannot be looked up now is kept as it
+    /// is, and so is one behind others that wait for it.
+    ///
+    /// # Errors
+    /// What [`Dispatcher::ready`] says.
+    pub async fn aim(
+        &self,
+        destination: &Destination,
+        deadline: Instant,
+    ) -> Result<Ready, Failure> {
+        let is_id = matches!(destination.address, Address::Webhook(_));
+        let (Some(desk), false) = (&self.desk, is_id) else {
+            return self.ready(destination, deadline).await;
+        };
+        let Some(named) = self.named(destination) else {
+            return self.ready(destination, deadline).await;
+        };
+        if !desk.queue.is_clear(named.lane) {
+            return Ok(named);
+        }
+        match self.ready(destination, deadline).await {
+            Err(Failure::Later { .. } | Failure::Unknown { .. }) => Ok(named),
+            answer => answer,
+        }
+    }
+
+    /// Delivers to one destination, or stores the message for it.
+    pub async fn send(
+        self: Arc<Self>,
+        letter: &Letter<'_>,
+        place: u16,
+        ready: &Ready,
+        parts: &[Part],
+        deadline: Instant,
+    ) -> Sent {
+        let Some(desk) = self.desk.clone() else {
+            return Sent::NotStored(StoreError::Closed.into());
+        };
+        let now = self.shared.clock.now();
+        let queue = |progress, release, reason| {
+            self.queue(
+                &desk,
+                letter,
+                (place, ready, progress),
+                release,
+                reason,
+                deadline,
+            )
+        };
+        if !desk.queue.is_clear(ready.lane) {
+            let behind = Reason::BehindEarlierMessages;
+            return queue(Progress::default(), Release::Go, behind).await;
+        }
+        if ready.is_named {
+            let later = Reason::BackendUnavailable;
+            return queue(Progress::default(), Release::Go, later).await;
+        }
+        let turn = self
+            .shared
+            .lanes
+            .reserve(ready.lane, ready.pace, now, now, now);
+        if let Err(wait) = turn {
+            let throttled = Reason::BackendThrottled;
+            return queue(Progress::default(), Release::Pause(wait), throttled).await;
+        }
+        let attempt = Box::pin(Arc::clone(&self).attempt_owned(ready.clone(), parts.to_vec()));
+        let patience = std::pin::pin!(desk.wait(deadline, Phase::Over));
+        match select(attempt, patience).await {
+            Either::Left((attempt, _)) => match attempt.failure {
+                None => Sent::Delivered(attempt.posted.unwrap_or_default()),
+                Some(failure @ Failure::Refused { .. }) => Sent::Failed {
+                    failure,
+                    parts_taken: attempt.taken,
+                },
+                Some(ref failure) => {
+                    let reason = Reason::of(failure);
+                    let release = delay(failure, 1);
+                    let now_ms = self.unix_ms();
+                    let progress = attempt.progress(Progress::default(), now_ms);
+                    queue(progress, release, reason).await
+                }
+            },
+            Either::Right(((), attempt)) => {
+                Arc::clone(&self)
+                    .store_in_flight(&desk, letter, place, ready, attempt)
+                    .await
+            }
+        }
+    }
+
+    /// Stores a message whose attempt is under way; it goes on after the caller is answered.
+    async fn store_in_flight(
+        self: Arc<Self>,
+        desk: &Desk,
+        letter: &Letter<'_>,
+        place: u16,
+        ready: &Ready,
+        attempt: LocalBoxFuture<'static, Attempt>,
+    ) -> Sent {
+        let key = (letter.post.id, place);
+        // It is new, so nobody else holds it.
+        let _held = desk.queue.hold(&[key]);
+        let entry = waiting(place, ready, Progress::default());
+        let stored = self
+            .store(
+                desk,
+                message(letter, vec![entry], self.unix_ms()),
+                Release::Absent,
+            )
+            .await;
+        if let Err(error) = stored {
+            desk.queue.let_go(&[key]);
+            return Sent::NotStored(error);
+        }
+        self.background.send_modify(|count| *count += 1);
+        let (dispatcher, desk, ready) = (Arc::clone(&self), desk.clone(), ready.clone());
+        tokio::task::spawn_local(async move {
+            let attempt = attempt.await;
+            dispatcher.conclude(&desk, key, &ready, attempt).await;
+            dispatcher.background.send_modify(|count| *count -= 1);
+        });
+        Sent::Queued(Reason::BackendUnavailable)
+    }
+
+    async fn queue(
+        &self,
+        desk: &Desk,
+        letter: &Letter<'_>,
+        (place, ready, progress): (u16, &Ready, Progress),
+        release: Release,
+        reason: Reason,
+        deadline: Instant,
+    ) -> Sent {
+        let key = (letter.post.id, place);
+        // Before it is stored, so that it cannot end unseen.
+        let ended = desk.queue.expect(key);
+        let entry = waiting(place, ready, progress);
+        let stored = self
+            .store(desk, message(letter, vec![entry], self.unix_ms()), release)
+            .await;
+        if let Err(error) = stored {
+            desk.queue.promise(key);
+            return Sent::NotStored(error);
+        }
+        desk.outcome(key, ended, reason, deadline).await
+    }
+
+    /// Stores a message for all its destinations in one transaction, then waits for each, unless `is_async`.
+    ///
+    /// # Errors
+    /// [`NotStored`]: nothing of it is.
+    pub async fn accept(
+        &self,
+        letter: &Letter<'_>,
+        ready: &[(u16, &Ready)],
+        is_async: bool,
+        deadline: Instant,
+    ) -> Result<Accepted, NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let reason = |ready: &Ready| match (is_async, desk.queue.is_clear(ready.lane)) {
+            (true, _) => Reason::Async,
+            (false, true) => Reason::BackendUnavailable,
+            (false, false) => Reason::BehindEarlierMessages,
+        };
+        let reasons: Vec<Reason> = ready.iter().map(|(_, ready)| reason(ready)).collect();
+        let keys = || ready.iter().map(|(place, _)| (letter.post.id, *place));
+        let ends: Vec<_> = if is_async {
+            Vec::new()
+        } else {
+            keys().map(|key| desk.queue.expect(key)).collect()
+        };
+        let entries = ready
+            .iter()
+            .map(|(place, ready)| waiting(*place, ready, Progress::default()))
+            .collect();
+        let stored = self
+            .store(desk, message(letter, entries, self.unix_ms()), Release::Go)
+            .await;
+        if !matches!(stored, Ok(Appended::Stored)) {
+            for key in keys() {
+                desk.queue.promise(key);
+            }
+        }
+        if let Appended::Known { id, same } = stored? {
+            return Ok(Accepted::Known { id, same });
+        }
+        if is_async {
+            let queued = reasons.into_iter().map(Sent::Queued).collect();
+            return Ok(Accepted::New(queued));
+        }
+        let waits = keys()
+            .zip(ends)
+            .zip(reasons)
+            .map(|((key, ended), reason)| desk.outcome(key, ended, reason, deadline));
+        Ok(Accepted::New(join_all(waits).await))
+    }
+
+    /// Stores how the other destinations of a message ended of which one waits, so that its receipt is whole.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn record(
+        &self,
+        letter: &Letter<'_>,
+        ended: Vec<(u16, &Ready, &Sent)>,
+    ) -> Result<(), NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let now_ms = self.unix_ms();
+        let deliveries = ended
+            .into_iter()
+            .filter_map(|(place, ready, sent)| settled(place, ready, sent, now_ms))
+            .collect();
+        let appended = desk.append(message(letter, deliveries, now_ms), now_ms);
+        appended.await.map(|_| ())
+    }
+
+    /// Stores a message; its lanes are reserved before, and offered to the courier after.
+    async fn store(
+        &self,
+        desk: &Desk,
+        message: Message,
+        release: Release,
+    ) -> Result<Appended, NotStored> {
+        let lanes: Vec<(Lane, Gateway)> = message
+            .deliveries
+            .iter()
+            .filter_map(|delivery| Some((delivery.lane, self.shared.gateway(&delivery.to)?)))
+            .collect();
+        desk.queue.reserve(&lanes).map_err(|_| NotStored::Full)?;
+        let (desk, clock) = (desk.clone(), Arc::clone(&self.shared.clock));
+        let now_ms = message.created_ms;
+        // On its own: a caller who goes away must not leave reserved what is stored, or is not.
+        let stored = tokio::task::spawn_local(async move {
+            let appended = desk.store.append(message, now_ms).await;
+            for (lane, _) in lanes {
+                if appended == Ok(Appended::Stored) {
+                    desk.queue.stored(lane, release, clock.now());
+                } else {
+                    desk.queue.leave(lane, 1);
+                }
+            }
+            appended
+        });
+        match tokio::time::timeout(STORE_DEADLINE, stored).await {
+            Ok(Ok(appended)) => Ok(appended?),
+            Ok(Err(_)) => Err(StoreError::Closed.into()),
+            Err(_) => Err(StoreError::Busy.into()),
+        }
+    }
+
+    /// Frees the idempotency key of a message of which nothing was posted or promised.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn free_key(&self, id: DeliveryId) -> Result<(), NotStored> {
+        match &self.desk {
+            Some(desk) => Ok(desk.store.release_once(id).await?),
+            None => Err(StoreError::Closed.into()),
+        }
+    }
+
+    /// The rows of a message that was stored before, after waiting for those of its deliveries that wait.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn recall(&self, id: DeliveryId, deadline: Instant) -> Result<Vec<Row>, NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let waits = |row: &&Row| row.delivery.state == State::Waiting;
+        let rows = desk.store.find(id).await?;
+        let expected: Vec<_> = rows
+            .iter()
+            .filter(waits)
+            .map(|row| {
+                let key = (id, row.delivery.place);
+                (key, desk.queue.expect(key))
+            })
+            .collect();
+        if expected.is_empty() {
+            return Ok(rows);
+        }
+        // Again: what ended before it was expected would never be told.
+        let rows = desk.store.find(id).await?;
+        let still: Vec<Key> = rows
+            .iter()
+            .filter(waits)
+            .map(|row| (id, row.delivery.place))
+            .collect();
+        let waits = expected
+            .into_iter()
+            .filter(|(key, _)| still.contains(key))
+            .map(|(key, ended)| desk.outcome(key, ended, Reason::BackendUnavailable, deadline));
+        join_all(waits).await;
+        Ok(desk.store.find(id).await?)
+    }
+}
+
+impl Desk {
+    /// Ready at the deadline, or when the process is that far with stopping.
+    async fn wait(&self, deadline: Instant, phase: Phase) {
+        let mut phases = self.queue.phases();
+        let stopped = phases.wait_for(|now| *now >= phase);
+        // Either way the wait is over.
+        drop(tokio::time::timeout_at(deadline.into(), stopped).await);
+    }
+
+    async fn outcome(
+        &self,
+        key: Key,
+        ended: oneshot::Receiver<Ended>,
+        reason: Reason,
+        deadline: Instant,
+    ) -> Sent {
+        let patience = std::pin::pin!(self.wait(deadline, Phase::Drained));
+        let told = match select(ended, patience).await {
+            Either::Left((told, _)) => told.ok(),
+            Either::Right(((), ended)) if self.queue.promise(key) => {
+                drop(ended);
+                None
+            }
+            // Its end is known already, and is being written.
+            Either::Right(((), ended)) => ended.await.ok(),
+        };
+        match told {
+            Some(Ended::Delivered(posted)) => Sent::Delivered(posted),
+            Some(Ended::Failed {
+                failure,
+                parts_taken,
+            }) => Sent::Failed {
+                failure,
+                parts_taken,
+            },
+            None => Sent::Queued(reason),
+        }
+    }
+
+    async fn append(&self, message: Message, now_ms: u64) -> Result<Appended, NotStored> {
+        let appended = self.store.append(message, now_ms);
+        match tokio::time::timeout(STORE_DEADLINE, appended).await {
+            Ok(appended) => Ok(appended?),
+            Err(_) => Err(StoreError::Busy.into()),
+        }
+    }
+}
+
+fn waiting(place: u16, ready: &Ready, progress: Progress) -> outbox::Delivery {
+    outbox::Delivery {
+        place,
+        lane: ready.lane,
+        to: stored::address(ready),
+        state: State::Waiting,
+        progress,
+    }
+}
+
+fn message(letter: &Letter<'_>, deliveries: Vec<outbox::Delivery>, now_ms: u64) -> Message {
+    Message {
+        id: letter.post.id,
+        caller: letter.caller.to_owned(),
+        created_ms: now_ms,
+        post: stored::to_bytes(letter.post),
+        replaced: u32::try_from(letter.post.message.replaced()).unwrap_or(u32::MAX),
+        ignored: letter.ignored.to_vec(),
+        once: letter.once.clone(),
+        deliveries,
+    }
+}
+
+/// The row of a delivery that has ended; `None` for one that waits or was not stored.
+fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox::Delivery> {
+    let attempt = match sent {
+        Sent::Delivered(posted) => Attempt {
+            taken: 0,
+            posted: Some(posted.clone()),
+            failure: None,
+        },
+        Sent::Failed {
+            failure,
+            parts_taken,
+        } => Attempt {
+            taken: *parts_taken,
+            posted: None,
+            failure: Some(failure.clone()),
+        },
+        Sent::Queued(_) | Sent::NotStored(_) => return None,
+    };
+    Some(outbox::Delivery {
+        place,
+        lane: ready.lane,
+        to: stored::address(ready),
+        state: if attempt.failure.is_none() {
+            State::Delivered
+        } else {
+            State::Failed
+        },
+        progress: Progress {
+            settled_ms: now_ms,
+            ..attempt.progress(Progress::default(), now_ms)
+        },
+    })
+}

@@ -1,0 +1,199 @@
+//! `/deliveries`: what became of stored messages, for whoever holds a proxy token.
+
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use serde::Serialize;
+
+use crate::dispatch::Desk;
+use crate::dispatch::manage::Dropped;
+use crate::domain::delivery::DeliveryId;
+use crate::domain::percent::decode_form;
+use crate::outbox::{Filter, Page, Row, State, StoreError};
+
+use super::Context;
+use super::caller::{limit_unit, secret_of};
+use super::failed::RETRY_AFTER_S;
+use super::problem::{Code, Problem};
+use super::receipt::{Receipt, json_line};
+use super::reply::{JSON, Reply};
+
+/// How long the store may take to answer.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+#[derive(Serialize)]
+struct Listing {
+    deliveries: Vec<Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<DeliveryId>,
+}
+
+/// Whose receipts a caller may see.
+enum Reader {
+    /// Everybody's: a token for all channels, or posting is open.
+    All,
+    /// Its own: the token opens some channels only.
+    Own(String),
+}
+
+impl Reader {
+    fn sees(&self, rows: &[Row]) -> bool {
+        match self {
+            Self::All => !rows.is_empty(),
+            Self::Own(name) => rows.first().is_some_and(|row| row.caller == *name),
+        }
+    }
+}
+
+/// `GET /deliveries`
+pub(super) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let reader = reader(context)?;
+    let desk = desk(context)?;
+    let (mut filter, after, limit) = query(context.query())?;
+    if let Reader::Own(name) = reader {
+        filter.caller = Some(name);
+    }
+    let page: Page = in_time(desk.store.list(filter, after, limit)).await?;
+    let listing = Listing {
+        deliveries: page.messages.into_iter().map(Receipt::of_rows).collect(),
+        next: page.next,
+    };
+    Ok(Reply::Text(200, JSON, json_line(&listing)))
+}
+
+/// `GET /deliveries/{id}`
+pub(super) async fn show(context: &Context<'_>, id: &str) -> Result<Reply, Problem> {
+    let (_, rows) = find(context, id).await?;
+    Ok(shown(rows))
+}
+
+/// `DELETE /deliveries/{id}`
+pub(super) async fn drop_one(context: &Context<'_>, id: &str) -> Result<Reply, Problem> {
+    let (id, rows) = find(context, id).await?;
+    let is_waiting = |row: &Row| row.delivery.state == State::Waiting;
+    if !rows.iter().any(is_waiting) {
+        let detail = "nothing of this message waits any more; its receipt says how it ended";
+        return Err(Problem::new(Code::Settled, detail));
+    }
+    match in_time(context.dispatcher.drop_waiting(&rows)).await? {
+        Dropped::All => {}
+        Dropped::Busy => {
+            let detail = "it is being delivered just now; look at its receipt in a moment";
+            return Err(Problem::new(Code::InProgress, detail));
+        }
+    }
+    Ok(shown(in_time(desk(context)?.store.find(id)).await?))
+}
+
+/// `POST /deliveries/{id}/retry`
+pub(super) async fn retry(context: &Context<'_>, id: &str) -> Result<Reply, Problem> {
+    let (id, rows) = find(context, id).await?;
+    let is_delivered = |row: &Row| row.delivery.state == State::Delivered;
+    if rows.iter().all(is_delivered) {
+        let detail = "every destination has this message; there is nothing to try again";
+        return Err(Problem::new(Code::Settled, detail));
+    }
+    in_time(context.dispatcher.retry(id, &rows)).await?;
+    Ok(shown(in_time(desk(context)?.store.find(id)).await?))
+}
+
+fn shown(rows: Vec<Row>) -> Reply {
+    Reply::Text(200, JSON, json_line(&Receipt::of_rows(rows)))
+}
+
+async fn find(context: &Context<'_>, id: &str) -> Result<(DeliveryId, Vec<Row>), Problem> {
+    let reader = reader(context)?;
+    let desk = desk(context)?;
+    let unknown = || {
+        let detail = "no stored message has this id, or its receipt has expired (RECEIPT_RETENTION); a message that was delivered at once was never stored";
+        Problem::new(Code::NotFound, detail)
+    };
+    let id = DeliveryId::parse(id).ok_or_else(unknown)?;
+    let rows = in_time(desk.store.find(id)).await?;
+    if !reader.sees(&rows) {
+        return Err(unknown());
+    }
+    Ok((id, rows))
+}
+
+fn desk<'a>(context: &'a Context<'_>) -> Result<&'a Desk, Problem> {
+    context.dispatcher.desk().ok_or_else(|| {
+        let detail =
+            "this proxy has no outbox (DATABASE_URL=none), so nothing waits and no receipt is kept";
+        Problem::new(Code::NotFound, detail)
+    })
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    let answered = tokio::time::timeout(STORE_DEADLINE, answer).await;
+    answered.unwrap_or(Err(StoreError::Busy)).map_err(|error| {
+        let detail = format!("the outbox did not answer: {error}");
+        Problem::new(Code::StoreUnavailable, detail).retry_after_s(RETRY_AFTER_S)
+    })
+}
+
+/// Who reads. A signed URL opens one post and nothing else.
+fn reader(context: &Context<'_>) -> Result<Reader, Problem> {
+    let Context { state, address, .. } = context;
+    if state.callers.is_open() {
+        return Ok(Reader::All);
+    }
+    let headers: &HeaderMap = context.request.headers();
+    let sent = secret_of(headers).ok().flatten();
+    let token = sent
+        .as_ref()
+        .and_then(|secret| state.callers.tokens.find(secret));
+    if let Some(token) = token {
+        return Ok(match token.scope() {
+            None => Reader::All,
+            Some(_) => Reader::Own(token.name().to_owned()),
+        });
+    }
+    state.metrics.unauthorized();
+    let key = state.limits.key(limit_unit(*address));
+    let tried = if sent.is_some() {
+        state.limits.bad_credentials(key)
+    } else {
+        state.limits.spent_credentials(key)
+    };
+    if let Err(refused) = tried {
+        let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
+        return Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()));
+    }
+    let detail = "receipts are for holders of a proxy token; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS";
+    Err(Problem::new(Code::Unauthorized, detail))
+}
+
+fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {
+    let bad = |detail| Problem::new(Code::BadOption, detail);
+    let (mut filter, mut after, mut limit) = (Filter::default(), None, DEFAULT_LIMIT);
+    for part in raw.split(|&b| b == b'&').filter(|part| !part.is_empty()) {
+        let mut halves = part.splitn(2, |&b| b == b'=');
+        let (name, value) = (halves.next().unwrap_or_default(), halves.next());
+        let value = decode_form(value.unwrap_or_default())
+            .map_err(|_| bad("the query does not decode to text"))?;
+        match name {
+            b"status" => {
+                filter.state = Some(match &*value {
+                    "queued" => State::Waiting,
+                    "delivered" => State::Delivered,
+                    "failed" => State::Failed,
+                    _ => return Err(bad("status takes queued, delivered or failed")),
+                });
+            }
+            b"channel" => filter.channel = Some(value.into_owned()),
+            b"after" => {
+                let id = DeliveryId::parse(&value);
+                after = Some(id.ok_or_else(|| bad("after takes the 'next' of the page before"))?);
+            }
+            b"limit" => {
+                let count = value.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n));
+                limit = count.ok_or_else(|| bad("limit takes a number from 1 to 200"))?;
+            }
+            _ => return Err(bad("the query takes status, channel, after and limit")),
+        }
+    }
+    Ok((filter, after, limit))
+}

@@ -1,0 +1,422 @@
+//! From a checked post to its receipt: through the outbox if there is one, else straight to the platforms.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sha2::{Digest as _, Sha256};
+
+use crate::backends::Part;
+use crate::dispatch::Ready;
+use crate::dispatch::send::{Accepted, Letter, NotStored, Sent};
+use crate::domain::channel::Destination;
+use crate::domain::delivery::{DeliveryId, Failure, Post};
+use crate::domain::message::Message;
+use crate::domain::options::PostOptions;
+use crate::outbox::{Once, Row, StoreError};
+
+use super::caller::Caller;
+use super::failed::{RETRY_AFTER_S, failed};
+use super::post::Request;
+use super::problem::{Code, Problem};
+use super::receipt::{Delivery, Receipt};
+
+/// How long the caller waits for the platforms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Until then.
+    pub deadline: Instant,
+    /// Not at all: it is answered as soon as the message is stored.
+    pub is_async: bool,
+}
+
+/// A post that may be made: read, authorised, limited, resolved.
+pub(super) struct Submission<'a> {
+    pub caller: Caller<'a>,
+    /// As written, for what makes two posts the same.
+    pub channel: &'a str,
+    pub message: Message,
+    pub options: PostOptions,
+    pub destinations: &'a [Destination],
+    pub patience: Patience,
+}
+
+/// One destination that was, or could not be, made ready; and its parts.
+type Aimed = (Result<Ready, Failure>, Vec<Part>);
+/// What became of one destination; the failure if it ended in one.
+type Ended = (Delivery, Option<Failure>);
+
+/// How long an idempotency key holds.
+const KEY_HOLDS: Duration = Duration::from_secs(24 * 3600);
+
+impl Request<'_> {
+    /// Makes a post, unless it is a repeat.
+    pub(super) async fn submit(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+        let is_get = self.context.request.method() == actix_web::http::Method::GET;
+        if is_get && !submission.options.dry {
+            return self.submit_get(submission).await;
+        }
+        if submission.options.once.is_some()
+            && !submission.options.dry
+            && self.context.dispatcher.desk().is_none()
+        {
+            return self.submit_remembered(submission).await;
+        }
+        self.make(submission).await
+    }
+
+    /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
+    async fn submit_get(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+        let state = self.context.state;
+        let uri = self.context.request.uri();
+        let who = self.who(submission.caller);
+        let key = state.limits.key((who, uri.path(), uri.query()));
+        let slot = state.gets.slot(key, state.clock.now());
+        let busy = Code::BackendUnavailable;
+        let mut first = lock(&slot, submission.patience.deadline, busy).await?;
+        if let Some(receipt) = &*first {
+            return Ok(receipt.clone());
+        }
+        let receipt = self.make(submission).await?;
+        *first = Some(receipt.clone());
+        Ok(receipt)
+    }
+
+    /// Without an outbox an idempotency key is remembered until the process ends.
+    async fn submit_remembered(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+        let state = self.context.state;
+        let Some(once) = self.once(&submission) else {
+            return self.make(submission).await;
+        };
+        let slot = state
+            .onces
+            .slot(state.limits.key(once.key), state.clock.now());
+        let mut first = lock(&slot, submission.patience.deadline, Code::InProgress).await?;
+        match &*first {
+            Some((fingerprint, receipt)) if *fingerprint == once.fingerprint => Ok(receipt.clone()),
+            Some(_) => Err(key_reused()),
+            None => {
+                let receipt = self.make(submission).await?;
+                *first = Some((once.fingerprint, receipt.clone()));
+                Ok(receipt)
+            }
+        }
+    }
+
+    async fn make(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+        let dispatcher = self.context.dispatcher;
+        let Patience { deadline, is_async } = submission.patience;
+        self.check_scope(submission.caller, submission.destinations, deadline)
+            .await?;
+        let once = self.once(&submission);
+        let aims = submission
+            .destinations
+            .iter()
+            .map(|to| dispatcher.aim(to, deadline));
+        let aims = all(aims).await;
+        let who = submission.caller.name();
+        let (destinations, options) = (submission.destinations, submission.options);
+        let post = Post {
+            id: DeliveryId::generate(),
+            message: submission.message,
+            title: options.title,
+            link: options.link,
+            level: options.level,
+            as_name: options.as_name,
+            format: options.format,
+        };
+        let aimed = self.render(&post, aims)?;
+        let letter = Letter {
+            post: &post,
+            caller: who,
+            ignored: &options.ignored,
+            once,
+        };
+        let ended = if options.dry {
+            dry(destinations, &aimed)
+        } else if dispatcher.desk().is_none() {
+            self.direct(destinations, &aimed, deadline).await
+        } else if letter.once.is_some() || is_async {
+            match self
+                .stored(&letter, destinations, &aimed, submission.patience)
+                .await?
+            {
+                Ok(ended) => ended,
+                Err(rows) => return answer(Receipt::of_rows(rows)),
+            }
+        } else {
+            self.through_outbox(&letter, destinations, &aimed, deadline)
+                .await?
+        };
+        let failures: Vec<Failure> = ended
+            .iter()
+            .filter_map(|(_, failure)| failure.clone())
+            .collect();
+        let deliveries: Vec<Delivery> = ended.into_iter().map(|(delivery, _)| delivery).collect();
+        let receipt = Receipt {
+            id: post.id.to_string(),
+            message: options.dry.then(|| post.message.as_str().to_owned()),
+            replaced: post.message.replaced(),
+            ignored: options.ignored,
+            ..Receipt::of(deliveries)
+        };
+        if failures.is_empty() {
+            return Ok(receipt);
+        }
+        Err(failed(receipt, &failures))
+    }
+
+    /// The parts for each destination; too many for any of them, and nothing is posted anywhere.
+    fn render(
+        &self,
+        post: &Post,
+        aims: Vec<Result<Ready, Failure>>,
+    ) -> Result<Vec<Aimed>, Problem> {
+        let max = self.context.state.max_parts;
+        let rendered = aims.into_iter().map(|aim| {
+            let Ok(ready) = aim else { return Ok((aim, Vec::new())) };
+            let parts = ready.render(post);
+            if parts.len() > max {
+                let detail = format!(
+                    "the message would take {} posts on {}, at most {max} are made (MAX_PARTS); shorten it",
+                    parts.len(),
+                    ready.backend
+                );
+                return Err(Problem::new(Code::MessageTooLong, detail));
+            }
+            Ok((Ok(ready), parts))
+        });
+        rendered.collect()
+    }
+
+    /// Without an outbox: delivered while the caller waits, or not at all.
+    async fn direct(
+        &self,
+        destinations: &[Destination],
+        aimed: &[Aimed],
+        deadline: Instant,
+    ) -> Vec<Ended> {
+        let dispatcher = self.context.dispatcher;
+        let tries = destinations
+            .iter()
+            .zip(aimed)
+            .map(|(to, (aim, parts))| async move {
+                match aim {
+                    Err(failure) => untried(to, failure),
+                    Ok(ready) => {
+                        let outcome = dispatcher.deliver(ready, parts, deadline).await;
+                        let delivery = Delivery::tried(ready, &outcome, parts.len());
+                        (delivery, outcome.result.err())
+                    }
+                }
+            });
+        all(tries).await
+    }
+
+    /// With an outbox: each destination is tried at once where nothing waits for it, and stored where that fails.
+    async fn through_outbox(
+        &self,
+        letter: &Letter<'_>,
+        destinations: &[Destination],
+        aimed: &[Aimed],
+        deadline: Instant,
+    ) -> Result<Vec<Ended>, Problem> {
+        let dispatcher = self.context.dispatcher;
+        let sends = (0u16..).zip(aimed).map(|(place, (aim, parts))| async move {
+            let ready = aim.as_ref().ok()?;
+            let dispatcher = Arc::clone(dispatcher);
+            Some(dispatcher.send(letter, place, ready, parts, deadline).await)
+        });
+        let sent = all(sends).await;
+        if let [Some(Sent::NotStored(error))] = &*sent {
+            return Err(not_stored(error));
+        }
+        let is_queued = |sent: &Option<Sent>| matches!(sent, Some(Sent::Queued(_)));
+        if sent.len() > 1 && sent.iter().any(is_queued) {
+            let rest = (0u16..)
+                .zip(aimed)
+                .zip(&sent)
+                .filter_map(|((place, (aim, _)), sent)| {
+                    Some((place, aim.as_ref().ok()?, sent.as_ref()?))
+                });
+            let recorded = dispatcher.record(letter, rest.collect()).await;
+            recorded.map_err(|error| not_stored(&error))?;
+        }
+        Ok(receipts(destinations, aimed, sent))
+    }
+
+    /// Stored for every destination before anything is tried. The inner error is the state of the message that had
+    /// the same idempotency key.
+    async fn stored(
+        &self,
+        letter: &Letter<'_>,
+        destinations: &[Destination],
+        aimed: &[Aimed],
+        patience: Patience,
+    ) -> Result<Result<Vec<Ended>, Vec<Row>>, Problem> {
+        let Patience { deadline, is_async } = patience;
+        let dispatcher = self.context.dispatcher;
+        let ready: Vec<(u16, &Ready)> = (0u16..)
+            .zip(aimed)
+            .filter_map(|(place, (aim, _))| Some((place, aim.as_ref().ok()?)))
+            .collect();
+        let accepted = dispatcher.accept(letter, &ready, is_async, deadline).await;
+        let mut sent = match accepted.map_err(|error| not_stored(&error))? {
+            Accepted::New(sent) => sent.into_iter(),
+            Accepted::Known { same: false, .. } => return Err(key_reused()),
+            Accepted::Known { id, same: true } => {
+                let rows = dispatcher.recall(id, deadline).await;
+                return rows.map(Err).map_err(|error| not_stored(&error));
+            }
+        };
+        let sent: Vec<Option<Sent>> = aimed
+            .iter()
+            .map(|(aim, _)| aim.is_ok().then(|| sent.next()).flatten())
+            .collect();
+        let is_kept =
+            |sent: &Option<Sent>| matches!(sent, Some(Sent::Delivered(_) | Sent::Queued(_)));
+        if letter.once.is_some() && !sent.iter().any(is_kept) {
+            // Nothing of it was posted or promised: the key is free for another try.
+            let freed = dispatcher.free_key(letter.post.id).await;
+            freed.map_err(|error| not_stored(&error))?;
+        }
+        Ok(Ok(receipts(destinations, aimed, sent)))
+    }
+
+    /// The idempotency key of a submission, hashed with its caller, and what a repeat must have in common.
+    fn once(&self, submission: &Submission<'_>) -> Option<Once> {
+        let key = submission.options.once.as_ref()?;
+        let mut digest = Sha256::new();
+        digest.update(self.who(submission.caller));
+        digest.update([0]);
+        digest.update(key);
+        let mut print = Sha256::new();
+        let mut given: Vec<&(&str, String)> = submission
+            .options
+            .given
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "once" | "wait" | "token"))
+            .collect();
+        given.sort_unstable();
+        let fields = given
+            .iter()
+            .flat_map(|(name, value)| [*name, value.as_str()]);
+        for field in [submission.channel, submission.message.as_str()]
+            .into_iter()
+            .chain(fields)
+        {
+            print.update((field.len() as u64).to_le_bytes());
+            print.update(field);
+        }
+        let print: [u8; 32] = print.finalize().into();
+        let now = self.context.state.clock.unix();
+        Some(Once {
+            key: digest.finalize().into(),
+            fingerprint: std::array::from_fn(|i| print[i]),
+            expires_ms: u64::try_from((now + KEY_HOLDS).as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Whose repeats are the same: a token's name, else the client's address.
+    fn who(&self, caller: Caller<'_>) -> String {
+        match caller {
+            Caller::Token(token) => token.name().to_owned(),
+            Caller::Signed | Caller::Anonymous => self.context.address.to_string(),
+        }
+    }
+}
+
+async fn lock<T>(
+    slot: &tokio::sync::Mutex<T>,
+    deadline: Instant,
+    busy: Code,
+) -> Result<tokio::sync::MutexGuard<'_, T>, Problem> {
+    tokio::time::timeout_at(deadline.into(), slot.lock())
+        .await
+        .map_err(|_| {
+            let detail = "the same post is still being made; try again later";
+            Problem::new(busy, detail).retry_after_s(RETRY_AFTER_S)
+        })
+}
+
+/// A message that is known already, as it stands now.
+fn answer(receipt: Receipt) -> Result<Receipt, Problem> {
+    if receipt.status != "failed" {
+        return Ok(receipt);
+    }
+    let detail = receipt.deliveries.iter().find_map(|d| d.detail.clone());
+    let code = if receipt.deliveries.len() == 1 {
+        Code::BackendRejected
+    } else {
+        Code::PartlyRejected
+    };
+    Err(Problem {
+        id: receipt.id,
+        deliveries: receipt.deliveries,
+        ..Problem::new(code, detail.unwrap_or_default())
+    })
+}
+
+fn dry(destinations: &[Destination], aimed: &[Aimed]) -> Vec<Ended> {
+    let shown = destinations
+        .iter()
+        .zip(aimed)
+        .map(|(to, (aim, parts))| match aim {
+            Err(failure) => untried(to, failure),
+            Ok(ready) => (Delivery::dry(ready, parts), None),
+        });
+    shown.collect()
+}
+
+fn untried(to: &Destination, failure: &Failure) -> Ended {
+    let delivery = Delivery::untried(to.backend, to.channel(), failure);
+    (delivery, Some(failure.clone()))
+}
+
+fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent>>) -> Vec<Ended> {
+    let all = destinations.iter().zip(aimed).zip(sent);
+    let entries = all.map(|((to, (aim, parts)), sent)| match (aim, sent) {
+        (Err(failure), _) => untried(to, failure),
+        (Ok(ready), sent) => {
+            let sent = sent.unwrap_or(Sent::NotStored(StoreError::Closed.into()));
+            Delivery::sent(ready, &sent, parts.len())
+        }
+    });
+    entries.collect()
+}
+
+fn not_stored(error: &NotStored) -> Problem {
+    let (code, detail) = match error {
+        NotStored::Full => (
+            Code::OutboxFull,
+            "too many messages wait to be delivered (OUTBOX_MAX), and this one would have to wait; it is not stored",
+        ),
+        NotStored::Store(StoreError::Closed) => (
+            Code::ShuttingDown,
+            "the proxy is stopping and stores no more messages; try again in a moment",
+        ),
+        NotStored::Store(StoreError::Full) => (
+            Code::StoreUnavailable,
+            "the disk of the outbox is full, so the message cannot be stored; free some space",
+        ),
+        NotStored::Store(_) => (
+            Code::StoreUnavailable,
+            "the outbox did not take the message; the log says why",
+        ),
+    };
+    Problem::new(code, detail).retry_after_s(RETRY_AFTER_S)
+}
+
+fn key_reused() -> Problem {
+    let detail = "this idempotency key was used within the last 24 h for a post with another channel, message or option";
+    Problem::new(Code::KeyReused, detail)
+}
+
+/// Like `join_all`, without its allocations for the single future that most posts are.
+async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures = futures.into_iter();
+    match (futures.next(), futures.next()) {
+        (Some(only), None) => vec![only.await],
+        (first, second) => join_all(first.into_iter().chain(second).chain(futures)).await,
+    }
+}

@@ -1,0 +1,59 @@
+//! Space kept back beside the database, so that a full disk stops new messages and not the deliveries of old ones.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// As much as the settling of some ten thousand deliveries writes before the log is used again from its start.
+const BYTES: usize = 4 << 20;
+
+/// The file `<database>.reserve`.
+pub(super) struct Reserve {
+    path: PathBuf,
+}
+
+impl Reserve {
+    pub(super) fn beside(database: &Path) -> Self {
+        let mut name = OsString::from(database);
+        name.push(".reserve");
+        Self { path: name.into() }
+    }
+
+    /// Makes it whole unless it is. Written, not only sized: a hole holds no space.
+    pub(super) fn take(&self) -> io::Result<()> {
+        if fs::metadata(&self.path).is_ok_and(|found| found.len() == BYTES as u64) {
+            return Ok(());
+        }
+        let written = self.write();
+        if written.is_err() {
+            self.give();
+        }
+        written
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        let zeros = [0; 1 << 16];
+        for _ in 0..BYTES / zeros.len() {
+            file.write_all(&zeros)?;
+        }
+        file.sync_all()
+    }
+
+    /// Gives the space to the database.
+    pub(super) fn give(&self) {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%error, "the reserve of the outbox cannot be removed");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The tables, and the statements on them. No statement takes a value from outside but by a parameter.
+
+/// Marks a file as this program's outbox (`mwpx`).
+pub(super) const APPLICATION_ID: i32 = 0x6D77_7078;
+
+/// The version of the tables; a file of a newer one is refused.
+pub(super) const VERSION: i32 = 1;
+
+pub(super) const WAITING: i64 = 0;
+pub(super) const DELIVERED: i64 = 1;
+pub(super) const FAILED: i64 = 2;
+
+/// A row holds all that its delivery needs, so it can be moved and checked alone. The post comes last: whoever reads
+/// only what is before it never touches the pages that a long one fills. The numbers of the states are the constants
+/// above, spelled out because an index takes no parameter.
+pub(super) const TABLES: &str = "
+    CREATE TABLE delivery (
+        seq INTEGER PRIMARY KEY,
+        id BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        lane INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        not_before_ms INTEGER NOT NULL,
+        settled_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        ambiguous INTEGER NOT NULL,
+        parts_taken INTEGER NOT NULL,
+        replaced INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        webhook BLOB,
+        backend TEXT NOT NULL,
+        target TEXT NOT NULL,
+        caller TEXT NOT NULL,
+        ignored TEXT,
+        channel TEXT,
+        message_id TEXT,
+        link TEXT,
+        reason TEXT,
+        platform_code TEXT,
+        error TEXT,
+        sum INTEGER NOT NULL,
+        post BLOB
+    );
+    CREATE UNIQUE INDEX delivery_id ON delivery (id, place);
+    CREATE INDEX delivery_waiting ON delivery (lane, seq) WHERE state = 0;
+    CREATE INDEX delivery_failed ON delivery (id) WHERE state = 2;
+    CREATE INDEX delivery_settled ON delivery (settled_ms) WHERE state <> 0;
+    CREATE TABLE once (
+        key BLOB PRIMARY KEY,
+        fingerprint BLOB NOT NULL,
+        id BLOB NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX once_id ON once (id);
+    CREATE INDEX once_expires ON once (expires_ms);
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// The columns that are written when a delivery comes in, in the order of their parameters.
+pub(super) const INSERT: &str = "
+    INSERT INTO delivery (seq, id, place, lane, state, created_ms, not_before_ms, settled_ms, attempts, ambiguous,
+        parts_taken, replaced, kind, webhook, backend, target, caller, ignored, channel, message_id, link, reason,
+        platform_code, error, sum, post)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// The beginning of every statement that reads whole rows; `row::read` knows the order.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, id, place, lane, state, created_ms, not_before_ms, settled_ms, attempts, ambiguous, \
+             parts_taken, replaced, kind, webhook, backend, target, caller, ignored, channel, message_id, link, \
+             reason, platform_code, error, sum, post FROM delivery ",
+            $rest
+        )
+    };
+}
+
+pub(super) const HEAD: &str =
+    select!("INDEXED BY delivery_waiting WHERE state = 0 AND lane = ? ORDER BY seq LIMIT ?");
+pub(super) const FIND: &str = select!("WHERE id = ? ORDER BY place");
+pub(super) const FAILED_OF: &str = select!("WHERE id = ? AND state = 2 ORDER BY place");
+
+/// What [`super::row::progress`] fills, from the third parameter on.
+macro_rules! settle {
+    ($also:literal) => {
+        concat!(
+            "UPDATE delivery SET ",
+            $also,
+            "attempts = ?3, ambiguous = ?4, parts_taken = ?5, not_before_ms = ?6, settled_ms = ?7, channel = ?8, \
+             message_id = ?9, link = ?10, reason = ?11, platform_code = ?12, error = ?13 \
+             WHERE id = ?1 AND place = ?2 AND state = 0"
+        )
+    };
+}
+
+/// Without the state: an update that names it rewrites every index that depends on it.
+pub(super) const KEEP_WAITING: &str = settle!("");
+pub(super) const SETTLE_DELIVERED: &str = settle!("state = 1, post = NULL, sum = 0, ");
+pub(super) const SETTLE_FAILED: &str = settle!("state = 2, ");
+
+pub(super) const DAMAGE: &str =
+    "UPDATE delivery SET state = 2, reason = 'damaged', settled_ms = ? WHERE seq = ?";
+pub(super) const RELANE: &str =
+    "UPDATE delivery SET lane = ?, target = ?, kind = ?, webhook = NULL, sum = ? WHERE seq = ?";
+pub(super) const REQUEUE: &str = "
+    UPDATE delivery SET seq = ?, state = 0, created_ms = ?, attempts = 0, ambiguous = 0, not_before_ms = 0,
+        settled_ms = 0, channel = NULL, message_id = NULL, link = NULL, reason = NULL, platform_code = NULL,
+        error = NULL
+    WHERE seq = ?";
+
+pub(super) const ONCE_FIND: &str =
+    "SELECT id, fingerprint FROM once WHERE key = ? AND expires_ms > ?";
+pub(super) const ONCE_SET: &str =
+    "INSERT OR REPLACE INTO once (key, fingerprint, id, expires_ms) VALUES (?, ?, ?, ?)";
+pub(super) const ONCE_RELEASE: &str = "DELETE FROM once WHERE id = ?";
+pub(super) const ONCE_EXPIRE: &str = "
+    DELETE FROM once WHERE key IN
+        (SELECT key FROM once INDEXED BY once_expires WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)";
+
+pub(super) const COUNT_SETTLED: &str =
+    "SELECT count(*) FROM delivery INDEXED BY delivery_settled WHERE state <> 0";
+pub(super) const EXPIRE: &str = "
+    DELETE FROM delivery WHERE seq IN
+        (SELECT seq FROM delivery INDEXED BY delivery_settled WHERE state <> 0 AND settled_ms <= ?
+         ORDER BY settled_ms, seq LIMIT ?)";
+
+pub(super) const WAITING_LANES: &str = "
+    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind) = 2
+    FROM delivery INDEXED BY delivery_waiting
+    WHERE state = 0 GROUP BY lane ORDER BY lane";
+
+pub(super) const LIST: &str =
+    "SELECT DISTINCT id FROM delivery WHERE id < ? ORDER BY id DESC LIMIT ?";
+pub(super) const LIST_FAILED: &str = "
+    SELECT DISTINCT id FROM delivery INDEXED BY delivery_failed WHERE state = 2 AND id < ? ORDER BY id DESC LIMIT ?";
+pub(super) const LOOK: &str = "SELECT state, target, channel, caller FROM delivery WHERE id = ?";
+
+pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?";
+pub(super) const META_SET: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)";
+pub(super) const LAST_SEQ: &str = "SELECT ifnull(max(seq), 0) FROM delivery";
+
+/// Moves every time by a difference; what is 0 means "never" and stays.
+pub(super) const SHIFT: &str = "
+    UPDATE delivery SET created_ms = max(created_ms + ?1, 1),
+        not_before_ms = iif(not_before_ms = 0, 0, max(not_before_ms + ?1, 1)),
+        settled_ms = iif(settled_ms = 0, 0, max(settled_ms + ?1, 1))";
+pub(super) const SHIFT_ONCE: &str = "UPDATE once SET expires_ms = max(expires_ms + ?1, 1)";
