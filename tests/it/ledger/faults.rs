@@ -4,16 +4,17 @@
 //! Nothing here waits for time to pass: a mood lasts until clients had some answers, or a moment at most, and neither
 //! decides what the checker says.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::Plan;
 use super::chat::Chat;
-use super::checker::{Answer, Arrived, History, Outcome, Position, Signal, Stop};
+use super::checker::{History, Position, Signal, Stop};
 use super::clients::{Book, Clients, Order};
 use super::roll::Roll;
 use crate::support::proxy::Setup;
-use crate::support::{Folder, Ledger, Proxy, Response, unique};
+use crate::support::{Folder, Ledger, Proxy, percent_encode, unique};
 
 const CLIENTS: usize = 7;
 const CHANNELS: usize = 5;
@@ -129,7 +130,8 @@ impl Driver<'_> {
     fn strike(&mut self, mut proxy: Proxy) -> Proxy {
         for stop in 0..self.plan.stops {
             let begin = self.clients.sent.len();
-            for _ in 0..self.roll.between(1, 5) {
+            // None at all is a stop while the next process still recovers.
+            for _ in 0..self.roll.between(0, 5) {
                 self.chat.turn(&mut self.roll);
                 let answers = self.roll.between(1, MOOD_ANSWERS);
                 let limit = Duration::from_millis(self.roll.between(20, MOOD_MS as usize) as u64);
@@ -179,24 +181,26 @@ impl Driver<'_> {
         texts.iter().for_each(|text| proxy.add_message(text));
     }
 
-    /// Waits until everything promised has arrived and every receipt says so.
+    /// Waits until nothing is queued any more; what is still missing then is lost. Without an outbox there is nothing
+    /// to wait for: 200 was said when the platform had it.
     fn finish(&mut self, proxy: &Proxy) {
-        let promised = self.clients.sent.all().into_iter().filter_map(|sent| {
-            let is_promise = matches!(sent.answer, Answer::Delivered | Answer::Queued);
-            is_promise.then_some(sent.text)
-        });
-        let mut missing: HashSet<String> = promised.collect();
-        let mut seen = 0;
-        let is_post = |a: &&Arrived| matches!(a.outcome, Outcome::Accepted | Outcome::Unheard);
-        self.chat.arrived().wait(PATIENCE, |arrived| {
-            for post in arrived[seen..].iter().filter(is_post) {
-                missing.remove(&post.text);
+        let end = Instant::now() + PATIENCE;
+        let mut queued = self.listed(proxy, "queued");
+        while self.plan.outbox && queued == Ok(true) && Instant::now() < end {
+            let posts = self.chat.arrived().len();
+            // The next post, or a moment in which a receipt may be written.
+            self.chat
+                .arrived()
+                .wait(Duration::from_millis(50), |all| all.get(posts).cloned());
+            queued = self.listed(proxy, "queued");
+        }
+        if self.plan.outbox {
+            let failed = self.listed(proxy, "failed");
+            for (status, any) in [("queued", queued), ("failed", failed)] {
+                if any != Ok(false) {
+                    self.faults.push(format!("{status} at the end: {any:?}"));
+                }
             }
-            seen = arrived.len();
-            arrived.last().filter(|_| missing.is_empty()).cloned()
-        });
-        if self.plan.outbox && missing.is_empty() {
-            self.settle(proxy);
         }
         if !proxy.terminate().success() {
             self.faults
@@ -204,35 +208,24 @@ impl Driver<'_> {
         }
     }
 
-    /// What arrived is also known to have arrived, and nothing has failed.
-    fn settle(&mut self, proxy: &Proxy) {
-        let list = |status: &str| -> Response {
-            let bearer = format!("Bearer {}", self.clients.secret);
-            let target = format!("/deliveries?status={status}&limit=1");
-            proxy.request("GET", target, &[("Authorization", &bearer)])
-        };
-        let is_empty = |answer: &Response| {
-            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            // A page may be empty and still have a next one.
-            let none = body["deliveries"].as_array().is_some_and(Vec::is_empty);
-            answer.status == 200 && none && body["next"].is_null()
-        };
-        let end = Instant::now() + PATIENCE;
-        let mut queued = list("queued");
-        while queued.status == 200 && !is_empty(&queued) && Instant::now() < end {
-            let posts = self.chat.arrived().len();
-            // The next post, or a moment in which a receipt may be written.
-            self.chat
-                .arrived()
-                .wait(Duration::from_millis(50), |all| all.get(posts).cloned());
-            queued = list("queued");
-        }
-        for (status, answer) in [("queued", queued), ("failed", list("failed"))] {
-            if !is_empty(&answer) {
-                let body = String::from_utf8_lossy(&answer.body).into_owned();
-                self.faults
-                    .push(format!("{status} at the end: {} {body}", answer.status));
+    /// Whether any receipt has this status, or why that is not known.
+    fn listed(&self, proxy: &Proxy, status: &str) -> Result<bool, String> {
+        let bearer = format!("Bearer {}", self.clients.secret);
+        let mut target = format!("/deliveries?status={status}");
+        loop {
+            let answer = proxy.request("GET", &target, &[("Authorization", &bearer)]);
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            let page: Value = serde_json::from_str(&body).unwrap_or_default();
+            match (answer.status, page["deliveries"].as_array()) {
+                (200, Some(receipts)) if !receipts.is_empty() => return Ok(true),
+                (200, Some(_)) => {}
+                (status, _) => return Err(format!("{status} {body}")),
             }
+            // A page may be empty and still have a next one.
+            let Some(next) = page["next"].as_str() else {
+                return Ok(false);
+            };
+            target = format!("/deliveries?status={status}&after={}", percent_encode(next));
         }
     }
 }
