@@ -8,7 +8,7 @@
 //! | [`app`] | wiring: settings in, a running server out; stopping it |
 //! | [`http`] | the server: who calls, what they want, what they are told |
 //! | [`dispatch`] | look-up, pace, attempts, what waits; the only outgoing client |
-//! | [`outbox`] | what is promised, on disk |
+//! | [`outbox`] | what is promised and not yet delivered, on the disk |
 //! | [`backends`] | one folder per chat platform, lent a wire |
 //! | [`domain`] | pure types: what a message, a channel, an option, a limit is |
 //! | [`config`] | gathers every module's settings and reports every fault |

@@ -4,6 +4,7 @@
 //! is delivered by the [`Courier`]; without one, `direct` tries again while the caller waits. Knows backends through
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
+pub mod accept;
 mod courier;
 mod direct;
 mod fold;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, LocalBoxFuture, join_all, select};
+use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::sync::oneshot;
 
 use crate::backends::Part;
 use crate::domain::channel::{Address, Destination};
-use crate::domain::delivery::{DeliveryId, Failure, Post, Posted};
-use crate::outbox::{self, Appended, Lane, Message, Once, Progress, Row, State, StoreError};
+use crate::domain::delivery::{Failure, Post, Posted};
+use crate::outbox::{self, Appended, Lane, Message, Once, Progress, State, StoreError};
 
 use super::queue::schedule::{Gateway, Release};
 use super::queue::{Ended, Key};
@@ -69,19 +69,6 @@ pub enum NotStored {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What storing a whole message came to.
-pub enum Accepted {
-    /// Each destination's state.
-    New(Vec<Sent>),
-    /// The idempotency key belongs to a message already.
-    Known {
-        /// That message.
-        id: DeliveryId,
-        /// Whether it is the same request.
-        same: bool,
-    },
 }
 
 /// How long the store may take to answer.
@@ -257,81 +244,8 @@ impl Dispatcher {
         desk.outcome(key, ended, reason, deadline).await
     }
 
-    /// Stores a message for all its destinations in one transaction, then waits for each, unless `is_async`.
-    ///
-    /// # Errors
-    /// [`NotStored`]: nothing of it is.
-    pub async fn accept(
-        &self,
-        letter: &Letter<'_>,
-        ready: &[(u16, &Ready)],
-        is_async: bool,
-        deadline: Instant,
-    ) -> Result<Accepted, NotStored> {
-        let Some(desk) = &self.desk else {
-            return Err(StoreError::Closed.into());
-        };
-        let reason = |ready: &Ready| match (is_async, desk.queue.is_clear(ready.lane)) {
-            (true, _) => Reason::Async,
-            (false, true) => Reason::BackendUnavailable,
-            (false, false) => Reason::BehindEarlierMessages,
-        };
-        let reasons: Vec<Reason> = ready.iter().map(|(_, ready)| reason(ready)).collect();
-        let keys = || ready.iter().map(|(place, _)| (letter.post.id, *place));
-        let ends: Vec<_> = if is_async {
-            Vec::new()
-        } else {
-            keys().map(|key| desk.queue.expect(key)).collect()
-        };
-        let entries = ready
-            .iter()
-            .map(|(place, ready)| waiting(*place, ready, Progress::default()))
-            .collect();
-        let stored = self
-            .store(desk, message(letter, entries, self.unix_ms()), Release::Go)
-            .await;
-        if !matches!(stored, Ok(Appended::Stored)) {
-            for key in keys() {
-                desk.queue.promise(key);
-            }
-        }
-        if let Appended::Known { id, same } = stored? {
-            return Ok(Accepted::Known { id, same });
-        }
-        if is_async {
-            let queued = reasons.into_iter().map(Sent::Queued).collect();
-            return Ok(Accepted::New(queued));
-        }
-        let waits = keys()
-            .zip(ends)
-            .zip(reasons)
-            .map(|((key, ended), reason)| desk.outcome(key, ended, reason, deadline));
-        Ok(Accepted::New(join_all(waits).await))
-    }
-
-    /// Stores how the other destinations of a message ended of which one waits, so that its receipt is whole.
-    ///
-    /// # Errors
-    /// [`NotStored`].
-    pub async fn record(
-        &self,
-        letter: &Letter<'_>,
-        ended: Vec<(u16, &Ready, &Sent)>,
-    ) -> Result<(), NotStored> {
-        let Some(desk) = &self.desk else {
-            return Err(StoreError::Closed.into());
-        };
-        let now_ms = self.unix_ms();
-        let deliveries = ended
-            .into_iter()
-            .filter_map(|(place, ready, sent)| settled(place, ready, sent, now_ms))
-            .collect();
-        let appended = desk.append(message(letter, deliveries, now_ms), now_ms);
-        appended.await.map(|_| ())
-    }
-
     /// Stores a message; its lanes are reserved before, and offered to the courier after.
-    async fn store(
+    pub(super) async fn store(
         &self,
         desk: &Desk,
         message: Message,
@@ -363,53 +277,6 @@ impl Dispatcher {
             Err(_) => Err(StoreError::Busy.into()),
         }
     }
-
-    /// Frees the idempotency key of a message of which nothing was posted or promised.
-    ///
-    /// # Errors
-    /// [`NotStored`].
-    pub async fn free_key(&self, id: DeliveryId) -> Result<(), NotStored> {
-        match &self.desk {
-            Some(desk) => Ok(desk.store.release_once(id).await?),
-            None => Err(StoreError::Closed.into()),
-        }
-    }
-
-    /// The rows of a message that was stored before, after waiting for those of its deliveries that wait.
-    ///
-    /// # Errors
-    /// [`NotStored`].
-    pub async fn recall(&self, id: DeliveryId, deadline: Instant) -> Result<Vec<Row>, NotStored> {
-        let Some(desk) = &self.desk else {
-            return Err(StoreError::Closed.into());
-        };
-        let waits = |row: &&Row| row.delivery.state == State::Waiting;
-        let rows = desk.store.find(id).await?;
-        let expected: Vec<_> = rows
-            .iter()
-            .filter(waits)
-            .map(|row| {
-                let key = (id, row.delivery.place);
-                (key, desk.queue.expect(key))
-            })
-            .collect();
-        if expected.is_empty() {
-            return Ok(rows);
-        }
-        // Again: what ended before it was expected would never be told.
-        let rows = desk.store.find(id).await?;
-        let still: Vec<Key> = rows
-            .iter()
-            .filter(waits)
-            .map(|row| (id, row.delivery.place))
-            .collect();
-        let waits = expected
-            .into_iter()
-            .filter(|(key, _)| still.contains(key))
-            .map(|(key, ended)| desk.outcome(key, ended, Reason::BackendUnavailable, deadline));
-        join_all(waits).await;
-        Ok(desk.store.find(id).await?)
-    }
 }
 
 impl Desk {
@@ -421,7 +288,7 @@ impl Desk {
         drop(tokio::time::timeout_at(deadline.into(), stopped).await);
     }
 
-    async fn outcome(
+    pub(super) async fn outcome(
         &self,
         key: Key,
         ended: oneshot::Receiver<Ended>,
@@ -451,7 +318,11 @@ impl Desk {
         }
     }
 
-    async fn append(&self, message: Message, now_ms: u64) -> Result<Appended, NotStored> {
+    pub(super) async fn append(
+        &self,
+        message: Message,
+        now_ms: u64,
+    ) -> Result<Appended, NotStored> {
         let appended = self.store.append(message, now_ms);
         match tokio::time::timeout(STORE_DEADLINE, appended).await {
             Ok(appended) => Ok(appended?),
@@ -460,7 +331,7 @@ impl Desk {
     }
 }
 
-fn waiting(place: u16, ready: &Ready, progress: Progress) -> outbox::Delivery {
+pub(super) fn waiting(place: u16, ready: &Ready, progress: Progress) -> outbox::Delivery {
     outbox::Delivery {
         place,
         lane: ready.lane,
@@ -470,7 +341,11 @@ fn waiting(place: u16, ready: &Ready, progress: Progress) -> outbox::Delivery {
     }
 }
 
-fn message(letter: &Letter<'_>, deliveries: Vec<outbox::Delivery>, now_ms: u64) -> Message {
+pub(super) fn message(
+    letter: &Letter<'_>,
+    deliveries: Vec<outbox::Delivery>,
+    now_ms: u64,
+) -> Message {
     Message {
         id: letter.post.id,
         caller: letter.caller.to_owned(),
@@ -481,38 +356,4 @@ fn message(letter: &Letter<'_>, deliveries: Vec<outbox::Delivery>, now_ms: u64) 
         once: letter.once.clone(),
         deliveries,
     }
-}
-
-/// The row of a delivery that has ended; `None` for one that waits or was not stored.
-fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox::Delivery> {
-    let attempt = match sent {
-        Sent::Delivered(posted) => Attempt {
-            taken: 0,
-            posted: Some(posted.clone()),
-            failure: None,
-        },
-        Sent::Failed {
-            failure,
-            parts_taken,
-        } => Attempt {
-            taken: *parts_taken,
-            posted: None,
-            failure: Some(failure.clone()),
-        },
-        Sent::Queued(_) | Sent::NotStored(_) => return None,
-    };
-    Some(outbox::Delivery {
-        place,
-        lane: ready.lane,
-        to: stored::address(ready),
-        state: if attempt.failure.is_none() {
-            State::Delivered
-        } else {
-            State::Failed
-        },
-        progress: Progress {
-            settled_ms: now_ms,
-            ..attempt.progress(Progress::default(), now_ms)
-        },
-    })
 }

@@ -2,33 +2,11 @@
 
 use std::time::Duration;
 
+pub use super::look::{Format, Level};
 use super::message::clean_line;
 use super::percent::{DecodeError, decode_form};
 use super::secret::Secret;
 use super::web_url::WebUrl;
-
-/// The colour bar and emoji of a post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// News.
-    Info,
-    /// Something went well.
-    Success,
-    /// Somebody should look.
-    Warning,
-    /// Something broke.
-    Error,
-}
-
-/// Whether the platform's light formatting in the message stays live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// `*bold*` and `` `code` `` as the platform reads them.
-    #[default]
-    Markup,
-    /// Every character shows as typed.
-    Plain,
-}
 
 /// Everything a query may say about a post.
 #[derive(Debug, Default)]
@@ -222,31 +200,6 @@ pub const KNOWN: &[Known] = &[
 /// Options of the contract whose issue is still open: refused, so that nobody believes them at work.
 const NOT_AVAILABLE: &[&str] = &["thread", "update", "template"];
 
-impl Level {
-    /// The word of the option.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Success => "success",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-
-    /// The level of a word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "info" => Self::Info,
-            "success" => Self::Success,
-            "warning" => Self::Warning,
-            "error" => Self::Error,
-            _ => return None,
-        })
-    }
-}
-
 impl PostOptions {
     /// Parses a raw query (what follows `?`; empty is no query) and says what is wrong with its first bad part.
     /// The other parts are read all the same: who asks is found out before being told about mistakes.
@@ -436,9 +389,21 @@ mod tests {
             Err(OptionError::NotText { .. })
         ));
         assert_eq!(
-            parse("once=x").unwrap_err(),
-            OptionError::NotAvailable { name: "once" }
+            parse("thread=x").unwrap_err(),
+            OptionError::NotAvailable { name: "thread" }
         );
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_to_255_visible_characters() {
+        let longest = "k".repeat(MAX_KEY_CHARS);
+
+        assert_eq!(parse("once=build%2042").unwrap().once.unwrap(), "build 42");
+        assert_eq!(parse_key("\"quoted\"").unwrap(), "quoted");
+        assert_eq!(parse_key(&longest).unwrap(), longest);
+        for bad in ["", " ", "\"\"", "a\nb", &format!("{longest}k")] {
+            assert_eq!(parse_key(bad), None, "{bad}");
+        }
     }
 
     #[test]

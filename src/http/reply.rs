@@ -9,7 +9,7 @@ use super::receipt::{Receipt, json_line};
 
 /// What a handler says.
 pub(super) enum Reply {
-    /// A message was delivered, or would be.
+    /// A message was delivered, is promised, or would be delivered.
     Receipt(Box<Receipt>),
     /// A refusal.
     Problem(Box<Problem>),
@@ -57,8 +57,10 @@ impl Reply {
     ) -> HttpResponse {
         let plain = prefers_plain(request.headers());
         let (mut builder, body) = match self {
-            Self::Receipt(receipt) if plain => (ok(PLAIN), receipt.to_line().into_bytes()),
-            Self::Receipt(receipt) => (ok(JSON), json_line(&receipt)),
+            Self::Receipt(receipt) if plain => {
+                (accepted(&receipt, PLAIN), receipt.to_line().into_bytes())
+            }
+            Self::Receipt(receipt) => (accepted(&receipt, JSON), json_line(&receipt)),
             Self::Problem(problem) => refusal(&problem, plain, base),
             Self::Options(allow) => {
                 let mut builder = HttpResponse::NoContent();
@@ -115,8 +117,15 @@ fn is_worth_hiding(request: &HttpRequest) -> bool {
     !posts || request.uri().query().is_some()
 }
 
-fn ok(media: &'static str) -> HttpResponseBuilder {
-    let mut builder = HttpResponse::Ok();
+/// 200 for what was delivered, 202 and where to look for what is promised.
+fn accepted(receipt: &Receipt, media: &'static str) -> HttpResponseBuilder {
+    let mut builder = if receipt.status == "queued" {
+        let mut builder = HttpResponse::Accepted();
+        builder.insert_header((header::LOCATION, format!("/deliveries/{}", receipt.id)));
+        builder
+    } else {
+        HttpResponse::Ok()
+    };
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
     builder
 }

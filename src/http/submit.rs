@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backends::Part;
 use crate::dispatch::Ready;
-use crate::dispatch::send::{Accepted, Letter, NotStored, Sent};
+use crate::dispatch::accept::Accepted;
+use crate::dispatch::send::{Letter, NotStored, Sent};
 use crate::domain::channel::Destination;
 use crate::domain::delivery::{DeliveryId, Failure, Post};
 use crate::domain::message::Message;

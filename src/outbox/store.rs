@@ -1,17 +1,19 @@
 //! The one thread that owns the outbox. Whoever asks it waits for the commit; what waits meanwhile shares the next.
 
-use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use tokio::sync::{oneshot, watch};
+mod owner;
 
 #[cfg(test)]
 mod tests;
 
-use super::batch::{self, End, Job, Task, answer_all};
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{oneshot, watch};
+
+use self::owner::{Durable, Owner};
+use super::batch::{Job, Task};
 use super::sqlite::{OpenError, Sqlite};
 use super::{
     Appended, Filter, Lane, Message, Once, Outbox, Page, Progress, Retention, Row, State,
@@ -21,12 +23,6 @@ use crate::domain::delivery::DeliveryId;
 
 /// Beyond this many that wait, the next is refused at once.
 const QUEUE: usize = 8192;
-/// The most that share a commit, so that the first of them does not wait for ever.
-const BATCH: usize = 1024;
-/// How often a full disk is looked at again.
-const LOOK_AGAIN_MS: u64 = 1000;
-/// After so many commits what is not urgent is done even if there is always something else.
-const REST: u32 = 10_000;
 
 /// What to open.
 #[derive(Debug, Clone, Copy)]
@@ -92,14 +88,7 @@ impl Store {
     fn start(outbox: impl Durable + 'static) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let health = Arc::new(watch::Sender::new(StoreHealth::Ok));
-        let mut owner = Owner {
-            outbox: Some(outbox),
-            jobs,
-            health: Arc::clone(&health),
-            looked_ms: 0,
-            busy: 0,
-        };
-        owner.look_for_room();
+        let owner = Owner::new(outbox, jobs, Arc::clone(&health));
         let thread = thread::Builder::new()
             .name("outbox".to_owned())
             .spawn(move || owner.run())?;
@@ -282,167 +271,4 @@ impl Store {
 
 fn ended() -> StoreError {
     StoreError::Failed("its thread has ended".to_owned())
-}
-
-/// What the thread does with an outbox beside its operations.
-trait Durable: Outbox {
-    /// Keeps back some of the disk; `false` if there is too little.
-    fn take_reserve(&mut self) -> bool;
-    /// Gives that to the outbox.
-    fn give_reserve(&mut self);
-    /// Does what is not urgent, outside of a transaction.
-    fn rest(&mut self);
-    /// Ends it.
-    fn close(self);
-}
-
-impl Durable for Sqlite {
-    fn take_reserve(&mut self) -> bool {
-        Self::take_reserve(self)
-    }
-
-    fn give_reserve(&mut self) {
-        Self::give_reserve(self);
-    }
-
-    fn rest(&mut self) {
-        Self::rest(self);
-    }
-
-    fn close(self) {
-        Self::close(self);
-    }
-}
-
-/// The thread.
-struct Owner<O: Durable> {
-    /// Gone only at the end: a panic finds it here.
-    outbox: Option<O>,
-    jobs: Receiver<Box<dyn Job>>,
-    health: Arc<watch::Sender<StoreHealth>>,
-    /// When an appended message last made it look for room.
-    looked_ms: u64,
-    /// Commits since the last rest.
-    busy: u32,
-}
-
-impl<O: Durable> Owner<O> {
-    fn run(mut self) {
-        let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-        loop {
-            match self.jobs.recv_timeout(Duration::from_millis(LOOK_AGAIN_MS)) {
-                Ok(job) => batch.push(job),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_for_room();
-                    self.rest();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            batch.extend(self.jobs.try_iter().take(BATCH - 1));
-            self.handle(&mut batch);
-            self.busy += 1;
-            if self.busy == REST {
-                self.rest();
-            }
-        }
-        if let Some(outbox) = self.outbox.take() {
-            outbox.close();
-        }
-    }
-
-    fn health(&self) -> StoreHealth {
-        *self.health.borrow()
-    }
-
-    fn rest(&mut self) {
-        self.busy = 0;
-        if let Some(outbox) = self.outbox.as_mut() {
-            outbox.rest();
-        }
-    }
-
-    fn handle(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        self.refuse_if_full(batch);
-        if self.health() == StoreHealth::Failed {
-            let end = StoreError::Failed("an earlier write failed".to_owned());
-            answer_all(batch, &Err(end));
-            return;
-        }
-        let mut end = self.attempt(batch);
-        if end == End::Full && self.health() == StoreHealth::Ok {
-            tracing::error!("the disk of the outbox is full: new messages are refused");
-            self.health.send_replace(StoreHealth::Full);
-            if let Some(outbox) = &mut self.outbox {
-                outbox.give_reserve();
-            }
-            self.refuse_if_full(batch);
-            end = self.attempt(batch);
-        }
-        match end {
-            End::Done => {}
-            End::Full => answer_all(batch, &Err(StoreError::Full)),
-            End::Failed => {
-                self.health.send_replace(StoreHealth::Failed);
-            }
-        }
-    }
-
-    fn attempt(&mut self, batch: &mut Vec<Box<dyn Job>>) -> End {
-        match &mut self.outbox {
-            Some(outbox) => batch::run(outbox, batch),
-            None => End::Failed,
-        }
-    }
-
-    /// While the disk is full, what would add to it is refused before it touches it.
-    fn refuse_if_full(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        if self.health() != StoreHealth::Full {
-            return;
-        }
-        // Under load the thread is never idle; the time of the messages themselves tells when to look again.
-        let now_ms = batch.iter().filter_map(|job| job.adds_at()).next_back();
-        if let Some(now_ms) = now_ms.filter(|now| now.abs_diff(self.looked_ms) >= LOOK_AGAIN_MS) {
-            self.looked_ms = now_ms;
-            self.look_for_room();
-        }
-        if self.health() == StoreHealth::Full {
-            for job in batch.extract_if(.., |job| job.adds_at().is_some()) {
-                job.answer(Err(StoreError::Full));
-            }
-        }
-    }
-
-    /// Takes messages again once the reserve is whole.
-    fn look_for_room(&mut self) {
-        let before = self.health();
-        let Some(outbox) = self
-            .outbox
-            .as_mut()
-            .filter(|_| before != StoreHealth::Failed)
-        else {
-            return;
-        };
-        let now = if outbox.take_reserve() {
-            StoreHealth::Ok
-        } else {
-            StoreHealth::Full
-        };
-        if now != before {
-            tracing::warn!(
-                full = now == StoreHealth::Full,
-                "the room for the outbox has changed"
-            );
-            self.health.send_replace(now);
-        }
-    }
-}
-
-/// Reached by a panic too: then nothing can be promised any more.
-impl<O: Durable> Drop for Owner<O> {
-    fn drop(&mut self) {
-        if self.outbox.is_some() {
-            self.health.send_replace(StoreHealth::Failed);
-        }
-    }
 }

@@ -34,7 +34,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "app",
-        ours: &["clock", "config", "dispatch", "http", "telemetry"],
+        ours: &["clock", "config", "dispatch", "http", "outbox", "telemetry"],
         crates: &[
             "actix_server",
             "actix_web",
@@ -59,6 +59,7 @@ const LAYERS: &[Layer] = &[
             "dispatch",
             "domain",
             "env",
+            "outbox",
             "telemetry",
         ],
         crates: &[
@@ -74,7 +75,9 @@ const LAYERS: &[Layer] = &[
             "itoa",
             "serde",
             "serde_json",
+            "sha2",
             "thiserror",
+            "time",
             "tokio",
             "tracing",
             "tracing_actix_web",
@@ -83,15 +86,19 @@ const LAYERS: &[Layer] = &[
     // The only layer with an outgoing client. It knows nothing of HTTP as a server.
     Layer {
         name: "dispatch",
-        ours: &["backends", "clock", "domain", "telemetry"],
+        ours: &["backends", "clock", "domain", "env", "outbox", "telemetry"],
         crates: &[
             "awc",
             "bytes",
+            "envconfig",
             "futures_util",
             "http",
             "httpdate",
             "memchr",
             "rustls",
+            "serde",
+            "serde_json",
+            "sha2",
             "thiserror",
             "tokio",
             "tracing",

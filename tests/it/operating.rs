@@ -493,7 +493,7 @@ fn hostile_text_stays_in_its_line() {
         "first line",
         "first%20line",
         "second",
-        "red",
+        "red line",
         "hello there",
         "hostile-agent",
         "hostile-referer",

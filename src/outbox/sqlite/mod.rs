@@ -90,9 +90,17 @@ impl Sqlite {
         taken.is_ok()
     }
 
-    /// Gives the reserve to what must still be written.
+    /// Gives the reserve to what must still be written, and the log's space too: most of it is old.
     pub(super) fn give_reserve(&mut self) {
         self.reserve.give();
+        if let Err(error) = self.empty_log() {
+            tracing::warn!(%error, "the log of the outbox cannot be emptied");
+        }
+    }
+
+    fn empty_log(&self) -> rusqlite::Result<()> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(checkpoint, [], |_| Ok(()))
     }
 
     /// What can be done while nobody waits.
@@ -104,9 +112,8 @@ impl Sqlite {
     pub(super) fn close(mut self) {
         self.scrub(scrub::AT_THE_END);
         let noted = self.note_time(true);
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let closed = noted
-            .and_then(|()| self.connection.query_row(checkpoint, [], |_| Ok(())))
+            .and_then(|()| self.empty_log())
             .and_then(|()| self.connection.close().map_err(|(_, error)| error));
         if let Err(error) = closed {
             // Nothing is lost by it: the next start reads the log.

@@ -21,7 +21,8 @@ impl Reserve {
         Self { path: name.into() }
     }
 
-    /// Makes it whole unless it is. Written, not only sized: a hole holds no space.
+    /// Makes it whole unless it is, and only where as much is left beside it: else the disk would be full again with
+    /// the next message.
     pub(super) fn take(&self) -> io::Result<()> {
         if fs::metadata(&self.path).is_ok_and(|found| found.len() == BYTES as u64) {
             return Ok(());
@@ -40,10 +41,13 @@ impl Reserve {
             .truncate(true)
             .mode(0o600)
             .open(&self.path)?;
+        // Written, not only sized: a hole holds no space.
         let zeros = [0; 1 << 16];
-        for _ in 0..BYTES / zeros.len() {
+        for _ in 0..2 * BYTES / zeros.len() {
             file.write_all(&zeros)?;
         }
+        file.sync_all()?;
+        file.set_len(BYTES as u64)?;
         file.sync_all()
     }
 

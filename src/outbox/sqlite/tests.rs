@@ -11,7 +11,9 @@ use rusqlite::Connection;
 
 use super::Sqlite;
 use crate::outbox::sample::{Folder, NOW, delivery, id, message};
-use crate::outbox::{Appended, Lane, Once, Outbox as _, Progress, Retention, State, StoreError};
+use crate::outbox::{
+    Appended, Filter, Lane, Once, Outbox as _, Progress, Retention, State, StoreError,
+};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -386,4 +388,33 @@ fn a_torn_log_loses_nothing_before_the_tear() {
     let rows = open(&copy.file()).head(Lane(1), 10).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].post, b"first");
+}
+
+/// A call looks at a bounded number of messages, so a page can be empty and still have a next one.
+#[test]
+fn a_filter_that_finds_little_finds_it_page_by_page() {
+    let folder = Folder::new();
+    let mut outbox = open(&folder.file());
+    done(&mut outbox, |outbox| {
+        (1..=2500).try_for_each(|number| {
+            let mut message = message(number, 1, b"");
+            if number == 1 {
+                message.caller = "rare".to_owned();
+            }
+            outbox.append(&message, NOW).map(drop)
+        })
+    });
+    let filter = Filter {
+        caller: Some("rare".to_owned()),
+        ..Filter::default()
+    };
+
+    let first = outbox.list(&filter, None, 5).unwrap();
+    let second = outbox.list(&filter, first.next, 5).unwrap();
+    let third = outbox.list(&filter, second.next, 5).unwrap();
+
+    let found = [&first, &second, &third].map(|page| page.messages.len());
+    assert_eq!(found, [0, 0, 1]);
+    assert_eq!(third.messages[0][0].id, id(1));
+    assert_eq!(third.next, None);
 }

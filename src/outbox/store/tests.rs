@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
+use super::owner::BATCH;
 use super::*;
 use crate::outbox::memory::Memory;
 use crate::outbox::sample::{Folder, NOW, id, message};

@@ -1,0 +1,184 @@
+//! A message that is stored before anything is tried: the caller does not wait, or has an idempotency key. And what is
+//! stored beside and after.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use crate::domain::delivery::DeliveryId;
+use crate::outbox::{self, Appended, Progress, Row, State, StoreError};
+
+use super::queue::Key;
+use super::queue::schedule::Release;
+use super::send::{Letter, NotStored, Reason, Sent, message, waiting};
+use super::settle::Attempt;
+use super::{Dispatcher, Ready, stored};
+
+/// What storing a whole message came to.
+pub enum Accepted {
+    /// Each destination's state.
+    New(Vec<Sent>),
+    /// The idempotency key belongs to a message already.
+    Known {
+        /// That message.
+        id: DeliveryId,
+        /// Whether it is the same request.
+        same: bool,
+    },
+}
+
+impl Dispatcher {
+    /// Stores a message for all its destinations in one transaction, then waits for each, unless `is_async`.
+    ///
+    /// # Errors
+    /// [`NotStored`]: nothing of it is.
+    pub async fn accept(
+        &self,
+        letter: &Letter<'_>,
+        ready: &[(u16, &Ready)],
+        is_async: bool,
+        deadline: Instant,
+    ) -> Result<Accepted, NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let reason = |ready: &Ready| match (is_async, desk.queue.is_clear(ready.lane)) {
+            (true, _) => Reason::Async,
+            (false, true) => Reason::BackendUnavailable,
+            (false, false) => Reason::BehindEarlierMessages,
+        };
+        let reasons: Vec<Reason> = ready.iter().map(|(_, ready)| reason(ready)).collect();
+        let keys = || ready.iter().map(|(place, _)| (letter.post.id, *place));
+        let ends: Vec<_> = if is_async {
+            Vec::new()
+        } else {
+            keys().map(|key| desk.queue.expect(key)).collect()
+        };
+        let entries = ready
+            .iter()
+            .map(|(place, ready)| waiting(*place, ready, Progress::default()))
+            .collect();
+        let stored = self
+            .store(desk, message(letter, entries, self.unix_ms()), Release::Go)
+            .await;
+        if !matches!(stored, Ok(Appended::Stored)) {
+            for key in keys() {
+                desk.queue.promise(key);
+            }
+        }
+        if let Appended::Known { id, same } = stored? {
+            return Ok(Accepted::Known { id, same });
+        }
+        if is_async {
+            let queued = reasons.into_iter().map(Sent::Queued).collect();
+            return Ok(Accepted::New(queued));
+        }
+        let waits = keys()
+            .zip(ends)
+            .zip(reasons)
+            .map(|((key, ended), reason)| desk.outcome(key, ended, reason, deadline));
+        Ok(Accepted::New(join_all(waits).await))
+    }
+
+    /// Stores how the other destinations of a message ended of which one waits, so that its receipt is whole.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn record(
+        &self,
+        letter: &Letter<'_>,
+        ended: Vec<(u16, &Ready, &Sent)>,
+    ) -> Result<(), NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let now_ms = self.unix_ms();
+        let deliveries = ended
+            .into_iter()
+            .filter_map(|(place, ready, sent)| settled(place, ready, sent, now_ms))
+            .collect();
+        let appended = desk.append(message(letter, deliveries, now_ms), now_ms);
+        appended.await.map(|_| ())
+    }
+
+    /// Frees the idempotency key of a message of which nothing was posted or promised.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn free_key(&self, id: DeliveryId) -> Result<(), NotStored> {
+        match &self.desk {
+            Some(desk) => Ok(desk.store.release_once(id).await?),
+            None => Err(StoreError::Closed.into()),
+        }
+    }
+
+    /// The rows of a message that was stored before, after waiting for those of its deliveries that wait.
+    ///
+    /// # Errors
+    /// [`NotStored`].
+    pub async fn recall(&self, id: DeliveryId, deadline: Instant) -> Result<Vec<Row>, NotStored> {
+        let Some(desk) = &self.desk else {
+            return Err(StoreError::Closed.into());
+        };
+        let waits = |row: &&Row| row.delivery.state == State::Waiting;
+        let rows = desk.store.find(id).await?;
+        let expected: Vec<_> = rows
+            .iter()
+            .filter(waits)
+            .map(|row| {
+                let key = (id, row.delivery.place);
+                (key, desk.queue.expect(key))
+            })
+            .collect();
+        if expected.is_empty() {
+            return Ok(rows);
+        }
+        // Again: what ended before it was expected would never be told.
+        let rows = desk.store.find(id).await?;
+        let still: Vec<Key> = rows
+            .iter()
+            .filter(waits)
+            .map(|row| (id, row.delivery.place))
+            .collect();
+        let waits = expected
+            .into_iter()
+            .filter(|(key, _)| still.contains(key))
+            .map(|(key, ended)| desk.outcome(key, ended, Reason::BackendUnavailable, deadline));
+        join_all(waits).await;
+        Ok(desk.store.find(id).await?)
+    }
+}
+
+/// The row of a delivery that has ended; `None` for one that waits or was not stored.
+fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox::Delivery> {
+    let attempt = match sent {
+        Sent::Delivered(posted) => Attempt {
+            taken: 0,
+            posted: Some(posted.clone()),
+            failure: None,
+        },
+        Sent::Failed {
+            failure,
+            parts_taken,
+        } => Attempt {
+            taken: *parts_taken,
+            posted: None,
+            failure: Some(failure.clone()),
+        },
+        Sent::Queued(_) | Sent::NotStored(_) => return None,
+    };
+    Some(outbox::Delivery {
+        place,
+        lane: ready.lane,
+        to: stored::address(ready),
+        state: if attempt.failure.is_none() {
+            State::Delivered
+        } else {
+            State::Failed
+        },
+        progress: Progress {
+            settled_ms: now_ms,
+            ..attempt.progress(Progress::default(), now_ms)
+        },
+    })
+}
