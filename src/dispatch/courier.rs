@@ -100,8 +100,16 @@ impl Courier {
         }
     }
 
-    /// Delivers until the process stops; what is in flight then is finished.
+    /// Delivers until the process stops; what is in flight then is finished within the grace.
     pub async fn run(&self) {
+        let mut phases = self.desk.queue.phases();
+        let over = std::pin::pin!(phases.wait_for(|phase| *phase == Phase::Over));
+        let round = std::pin::pin!(self.go_round());
+        select(round, over).await;
+        self.desk.queue.enter_phase(Phase::Drained);
+    }
+
+    async fn go_round(&self) {
         let queue = &self.desk.queue;
         let mut active = FuturesUnordered::new();
         loop {
@@ -115,7 +123,6 @@ impl Courier {
                 Some(Next::Idle) | None => None,
             };
             if active.is_empty() && queue.phase() > Phase::Serving {
-                queue.enter_phase(Phase::Drained);
                 return;
             }
             let changed = std::pin::pin!(queue.changed());

@@ -66,6 +66,8 @@ pub struct Platforms {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
+    /// One moment on both clocks.
+    epoch: (Instant, Duration),
 }
 
 /// One worker's way out: the shared platforms, its own connections, and the outbox if there is one.
@@ -134,6 +136,7 @@ impl Platforms {
                 .collect(),
             lookups: Lookups::default(),
             lanes: Lanes::default(),
+            epoch: (clock.now(), clock.unix()),
             health: Health::new(names),
             clock,
             metrics,
@@ -341,8 +344,13 @@ impl Dispatcher {
         }
     }
 
-    fn unix_ms(&self) -> u64 {
-        u64::try_from(self.shared.clock.unix().as_millis()).unwrap_or(u64::MAX)
+    /// The present, in milliseconds since 1970, by a clock that does not jump while the process runs (P-5): stored
+    /// times are compared with it.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        let (started, unix) = self.shared.epoch;
+        let elapsed = self.shared.clock.now().saturating_duration_since(started);
+        u64::try_from((unix + elapsed).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

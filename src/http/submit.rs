@@ -1,7 +1,7 @@
 //! From a checked post to its receipt: through the outbox if there is one, else straight to the platforms.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
@@ -48,7 +48,7 @@ type Aimed = (Result<Ready, Failure>, Vec<Part>);
 type Ended = (Delivery, Option<Failure>);
 
 /// How long an idempotency key holds.
-const KEY_HOLDS: Duration = Duration::from_secs(24 * 3600);
+const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
 
 impl Request<'_> {
     /// Makes a post, unless it is a repeat.
@@ -310,11 +310,11 @@ impl Request<'_> {
             print.update(field);
         }
         let print: [u8; 32] = print.finalize().into();
-        let now = self.context.state.clock.unix();
+        let now_ms = self.context.dispatcher.unix_ms();
         Some(Once {
             key: digest.finalize().into(),
             fingerprint: std::array::from_fn(|i| print[i]),
-            expires_ms: u64::try_from((now + KEY_HOLDS).as_millis()).unwrap_or(u64::MAX),
+            expires_ms: now_ms + KEY_HOLDS_MS,
         })
     }
 

@@ -46,9 +46,11 @@ fn a_hung_platform_holds_nothing_up_and_loses_nothing() {
     let (chat, folder) = (Mattermost::start(), Folder::new());
     let builds = chat.channel("builds");
     let proxy = start(&chat, &folder);
+    // The first attempt fails, so that the message is stored; at the second the platform hangs.
+    chat.next(Reply::status(503));
     chat.next(Reply::stall());
     let mut callers = vec![begin(&proxy, &builds, "the platform hangs on this")];
-    super::eventually("the platform hangs", || super::sends(&chat) == 1);
+    super::eventually("the platform hangs", || super::sends(&chat) == 2);
     let queued = queue_all(&proxy, &builds, "behind it", WAITING);
     callers.push(begin(&proxy, &builds, "the last one waits as well"));
     super::eventually("all are stored", || {
