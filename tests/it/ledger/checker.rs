@@ -107,7 +107,7 @@ pub enum Violation {
     Duplicate { text: String },
     /// 200 was said before the platform had it.
     Early { text: String },
-    /// The connection broke while the process lived.
+    /// The connection broke while the process lived, or SIGTERM let a request fall that was taken.
     Unanswered { text: String },
 }
 
@@ -153,7 +153,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     }
     found.extend(inversions(&messages));
     found.extend(duplicates(history, &messages));
-    found.extend(unanswered(history));
+    found.extend(unanswered(history, &messages));
     found.into_iter().collect()
 }
 
@@ -269,18 +269,29 @@ fn without_excused<'a>(history: &History, mut orphans: Vec<Orphan<'a>>) -> Vec<O
     orphans
 }
 
-/// I8. Only a stopped process may leave a request without an answer.
-fn unanswered(history: &History) -> Vec<Violation> {
-    let is_excused = |sent: &&Sent| {
-        let during = |stop: &Stop| sent.sent_at <= stop.to && stop.from <= sent.answered_at;
-        !history.stops.iter().any(during)
+/// I8. Only a killed process may leave a request without an answer, and SIGTERM one that was not taken any more: what
+/// reached the platform was. Of a repeat nobody can say that: what was seen may be the first try's.
+fn unanswered(history: &History, messages: &BTreeMap<&str, Message<'_>>) -> Vec<Violation> {
+    let mut seen_at: HashMap<&str, Vec<Position>> = HashMap::new();
+    for arrived in &history.arrived {
+        seen_at.entry(&arrived.text).or_default().push(arrived.at);
+    }
+    let is_excused = |sent: &Sent| {
+        let seen = seen_at.get(sent.text.as_str());
+        history.stops.iter().any(|stop| {
+            let during = sent.sent_at <= stop.to && stop.from <= sent.answered_at;
+            let taken = |at: &Position| sent.sent_at < *at && *at < stop.to;
+            let is_first = messages[sent.text.as_str()].sent_at == sent.sent_at;
+            let was_taken = || is_first && seen.is_some_and(|seen| seen.iter().any(taken));
+            during && (stop.signal == Signal::Kill || !was_taken())
+        })
     };
     let broken = history
         .sent
         .iter()
         .filter(|sent| sent.answer == Answer::None);
     broken
-        .filter(is_excused)
+        .filter(|sent| !is_excused(sent))
         .map(|sent| Violation::Unanswered {
             text: sent.text.clone(),
         })

@@ -144,12 +144,15 @@ impl Model {
         });
     }
 
-    /// Breaks every connection; after a kill each channel may see its last message again.
+    /// Ends every request; a kill breaks the connections, and each channel may see its last message again.
     fn stop(&mut self) {
         let from = self.tick();
         let signal = *self.roll.pick(&[Signal::Kill, Signal::Term]);
         for client in 0..CLIENTS {
-            if let Some(open) = self.open[client].take() {
+            if signal == Signal::Term {
+                // What is in flight is finished.
+                self.answer(client);
+            } else if let Some(open) = self.open[client].take() {
                 self.record(client, open, Answer::None);
             }
         }

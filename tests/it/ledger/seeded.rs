@@ -305,6 +305,27 @@ fn only_a_stop_leaves_a_request_unanswered() {
 }
 
 #[test]
+fn sigterm_leaves_nothing_unanswered_that_was_taken() {
+    let unanswered = Violation::Unanswered { text: "a".into() };
+    let broken = || [sent("a", 3, 6, Broken)];
+    let term = || [stop(4, 8, Signal::Term)];
+    for outcome in [Accepted, Throttled] {
+        let came = [arrived("a", 5, outcome)];
+        assert_found(
+            &history(broken(), came.clone(), term()),
+            [unanswered.clone()],
+        );
+        assert_clean(&history(broken(), came, [kill(4, 8)]));
+    }
+    // What the platform saw may be the first try, of which the repeat was not to be taken.
+    let tries = [sent("a", 1, 2, Queued), sent("a", 3, 6, Broken)];
+    assert_clean(&history(tries, [arrived("a", 5, Accepted)], term()));
+    // It came by a repeat, to the next process.
+    let tries = [sent("a", 3, 6, Broken), sent("a", 9, 11, Delivered)];
+    assert_clean(&history(tries, [arrived("a", 10, Accepted)], term()));
+}
+
+#[test]
 fn a_clean_random_history_passes() {
     for seed in 0..HISTORIES {
         let history = model::clean(seed, STEPS);
