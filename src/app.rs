@@ -77,7 +77,7 @@ impl App {
         let listener = bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
-        let (desk, waiting) = open(&settings.outbox, &*clock)?.unzip();
+        let (desk, waiting) = open(&settings.outbox, &clock)?.unzip();
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
@@ -184,13 +184,17 @@ impl App {
 /// The outbox and what waits in it, if there is to be one.
 fn open(
     settings: &OutboxSettings,
-    clock: &dyn Clock,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Option<(Desk, Vec<Waiting>)>, OpenError> {
     let Some(path) = &settings.path else {
         return Ok(None);
     };
     let now_ms = u64::try_from(clock.unix().as_millis()).unwrap_or(u64::MAX);
-    let (store, waiting) = Store::open(&Open { path, now_ms })?;
+    let (store, waiting) = Store::open(&Open {
+        path,
+        now_ms,
+        clock: Arc::clone(clock),
+    })?;
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));

@@ -10,7 +10,7 @@ use crate::outbox::{self, Appended, Progress, Row, State, StoreError};
 
 use super::queue::Key;
 use super::queue::schedule::Release;
-use super::send::{Letter, NotStored, Reason, Sent, message, waiting};
+use super::send::{Letter, NotStored, Reason, Sent, message, progress_of, waiting};
 use super::settle::Attempt;
 use super::{Dispatcher, Ready, stored};
 
@@ -56,7 +56,8 @@ impl Dispatcher {
         };
         let entries = ready
             .iter()
-            .map(|(place, ready)| waiting(*place, ready, Progress::default()))
+            .zip(&reasons)
+            .map(|((place, ready), reason)| waiting(*place, ready, progress_of(*reason)))
             .collect();
         let stored = self
             .store(desk, message(letter, entries, self.unix_ms()), Release::Go)

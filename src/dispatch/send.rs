@@ -86,13 +86,21 @@ impl Reason {
         }
     }
 
+    /// Why a message waits, by what is stored of it: the word it was promised with, or that of its last failure.
+    #[must_use]
+    pub fn of_word(stored: Option<&str>) -> Self {
+        match stored {
+            Some("async") => Self::Async,
+            Some("throttled" | "backend-throttled") => Self::BackendThrottled,
+            Some("behind-earlier-messages") | None => Self::BehindEarlierMessages,
+            Some(_) => Self::BackendUnavailable,
+        }
+    }
+
     /// Why a message waits after this failure.
     #[must_use]
     pub fn of(failure: &Failure) -> Self {
-        match failure.word() {
-            "throttled" => Self::BackendThrottled,
-            _ => Self::BackendUnavailable,
-        }
+        Self::of_word(Some(failure.word()))
     }
 }
 
@@ -199,7 +207,7 @@ impl Dispatcher {
         let key = (letter.post.id, place);
         // It is new, so nobody else holds it.
         let _held = desk.queue.hold(&[key]);
-        let entry = waiting(place, ready, Progress::default());
+        let entry = waiting(place, ready, progress_of(Reason::BackendUnavailable));
         let stored = self
             .store(
                 desk,
@@ -233,6 +241,10 @@ impl Dispatcher {
         let key = (letter.post.id, place);
         // Before it is stored, so that it cannot end unseen.
         let ended = desk.queue.expect(key);
+        let progress = Progress {
+            reason: progress.reason.or(progress_of(reason).reason),
+            ..progress
+        };
         let entry = waiting(place, ready, progress);
         let stored = self
             .store(desk, message(letter, vec![entry], self.unix_ms()), release)
@@ -328,6 +340,14 @@ impl Desk {
             Ok(appended) => Ok(appended?),
             Err(_) => Err(StoreError::Busy.into()),
         }
+    }
+}
+
+/// The progress of a delivery that was promised without an attempt.
+pub(super) fn progress_of(reason: Reason) -> Progress {
+    Progress {
+        reason: Some(reason.word().to_owned()),
+        ..Progress::default()
     }
 }
 

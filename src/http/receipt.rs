@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backends::Part;
-use crate::dispatch::send::Sent;
+use crate::dispatch::send::{Reason, Sent};
 use crate::dispatch::{Outcome, Ready};
 use crate::domain::delivery::{Failure, Later, Posted};
 use crate::outbox::{Row, State};
@@ -213,7 +213,11 @@ impl Delivery {
             },
             message_id: progress.message_id,
             link: progress.link,
-            reason: progress.reason.map(Cow::Owned),
+            reason: match row.delivery.state {
+                State::Waiting => Some(Reason::of_word(progress.reason.as_deref()).word().into()),
+                State::Delivered => None,
+                State::Failed => progress.reason.map(Cow::Owned),
+            },
             platform_code: progress.platform_code,
             detail: progress.error.clone().filter(|_| is_failed),
             attempts: Some(progress.attempts),

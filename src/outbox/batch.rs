@@ -7,8 +7,8 @@ use super::{Outbox, StoreError};
 
 /// Something to do in a transaction, which may have to be done again in another one.
 pub(super) trait Job: Send {
-    /// The time that came with it, if it adds a message: the disk must have room for it.
-    fn adds_at(&self) -> Option<u64>;
+    /// Whether it adds a message: the disk must have room for it.
+    fn adds(&self) -> bool;
 
     /// Whether nobody waits for it and nobody would miss it.
     fn is_abandoned(&self) -> bool;
@@ -25,7 +25,7 @@ pub(super) trait Job: Send {
 
 /// A [`Job`] out of a closure.
 pub(super) struct Task<T, F> {
-    pub(super) adds_at: Option<u64>,
+    pub(super) adds: bool,
     pub(super) work: F,
     pub(super) done: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
@@ -36,12 +36,12 @@ where
     T: Send,
     F: FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send,
 {
-    fn adds_at(&self) -> Option<u64> {
-        self.adds_at
+    fn adds(&self) -> bool {
+        self.adds
     }
 
     fn is_abandoned(&self) -> bool {
-        self.adds_at.is_some() && self.reply.is_closed()
+        self.adds && self.reply.is_closed()
     }
 
     fn run(&mut self, outbox: &mut dyn Outbox) -> Result<(), StoreError> {

@@ -19,18 +19,21 @@ use super::{
     Appended, Filter, Lane, Message, Once, Outbox, Page, Progress, Retention, Row, State,
     StoreError, Waiting,
 };
+use crate::clock::Clock;
 use crate::domain::delivery::DeliveryId;
 
 /// Beyond this many that wait, the next is refused at once.
 const QUEUE: usize = 8192;
 
 /// What to open.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Open<'a> {
     /// The file; made if it is missing.
     pub path: &'a Path,
     /// The present, in milliseconds since 1970.
     pub now_ms: u64,
+    /// Tells when to look at a full disk again.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// How the store is.
@@ -78,17 +81,18 @@ impl Store {
     pub fn open(open: &Open<'_>) -> Result<(Self, Vec<Waiting>), OpenError> {
         let outbox = Sqlite::open(open.path, open.now_ms)?;
         let waiting = outbox.lanes_at_open()?;
-        let store = Self::start(outbox).map_err(|error| OpenError::Other {
-            path: open.path.to_owned(),
-            detail: error.to_string(),
-        })?;
+        let store =
+            Self::start(outbox, Arc::clone(&open.clock)).map_err(|error| OpenError::Other {
+                path: open.path.to_owned(),
+                detail: error.to_string(),
+            })?;
         Ok((store, waiting))
     }
 
-    fn start(outbox: impl Durable + 'static) -> std::io::Result<Self> {
+    fn start(outbox: impl Durable + 'static, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let health = Arc::new(watch::Sender::new(StoreHealth::Ok));
-        let owner = Owner::new(outbox, jobs, Arc::clone(&health));
+        let owner = Owner::new(outbox, jobs, Arc::clone(&health), clock);
         let thread = thread::Builder::new()
             .name("outbox".to_owned())
             .spawn(move || owner.run())?;
@@ -106,7 +110,7 @@ impl Store {
     /// [`StoreError`]; nothing is promised.
     pub async fn append(&self, message: Message, now_ms: u64) -> Result<Appended, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms);
-        self.ask(Some(now_ms), work).await
+        self.ask(true, work).await
     }
 
     /// See [`Outbox::head`].
@@ -114,7 +118,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn head(&self, lane: Lane, max: usize) -> Result<Vec<Row>, StoreError> {
-        self.ask(None, move |outbox| outbox.head(lane, max)).await
+        self.ask(false, move |outbox| outbox.head(lane, max)).await
     }
 
     /// Writes how deliveries stand, all or none, and reads the then first rows of a lane.
@@ -132,7 +136,7 @@ impl Store {
             }
             next.map_or(Ok(Vec::new()), |(lane, max)| outbox.head(lane, max))
         };
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// See [`Outbox::relane`].
@@ -141,7 +145,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn relane(&self, from: Lane, to: Lane, id: String) -> Result<u32, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.relane(from, to, &id);
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// See [`Outbox::find`].
@@ -149,7 +153,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, id: DeliveryId) -> Result<Vec<Row>, StoreError> {
-        self.ask(None, move |outbox| outbox.find(id)).await
+        self.ask(false, move |outbox| outbox.find(id)).await
     }
 
     /// See [`Outbox::find_once`].
@@ -158,7 +162,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn find_once(&self, once: Once, now_ms: u64) -> Result<Option<Appended>, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.find_once(&once, now_ms);
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// See [`Outbox::release_once`].
@@ -166,7 +170,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn release_once(&self, id: DeliveryId) -> Result<(), StoreError> {
-        self.ask(None, move |outbox| outbox.release_once(id)).await
+        self.ask(false, move |outbox| outbox.release_once(id)).await
     }
 
     /// See [`Outbox::list`].
@@ -180,7 +184,7 @@ impl Store {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.list(&filter, after, limit);
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// See [`Outbox::requeue`].
@@ -189,7 +193,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn requeue(&self, id: DeliveryId, now_ms: u64) -> Result<Vec<Lane>, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.requeue(id, now_ms);
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// See [`Outbox::expire`].
@@ -203,7 +207,7 @@ impl Store {
         max: usize,
     ) -> Result<usize, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.expire(now_ms, retention, max);
-        self.ask(None, work).await
+        self.ask(false, work).await
     }
 
     /// How it is.
@@ -235,12 +239,12 @@ impl Store {
 
     async fn ask<T: Send + 'static>(
         &self,
-        adds_at: Option<u64>,
+        adds: bool,
         work: impl FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task {
-            adds_at,
+            adds,
             work,
             done: None,
             reply,

@@ -108,7 +108,7 @@ const LAYERS: &[Layer] = &[
     // Touches the disk and nothing else; a post is bytes to it.
     Layer {
         name: "outbox",
-        ours: &["domain"],
+        ours: &["clock", "domain"],
         crates: &[
             "rusqlite",
             "serde_json",

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::StoreHealth;
+use crate::clock::Clock;
 use crate::outbox::batch::{self, End, Job, answer_all};
 use crate::outbox::sqlite::Sqlite;
 use crate::outbox::{Outbox, StoreError};
@@ -14,7 +15,7 @@ use crate::outbox::{Outbox, StoreError};
 /// The most that share a commit, so that the first of them does not wait for ever.
 pub(super) const BATCH: usize = 1024;
 /// How often a full disk is looked at again.
-const LOOK_AGAIN_MS: u64 = 1000;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After so many commits what is not urgent is done even if there is always something else.
 const REST: u32 = 10_000;
 
@@ -54,8 +55,9 @@ pub(super) struct Owner<O: Durable> {
     outbox: Option<O>,
     jobs: Receiver<Box<dyn Job>>,
     health: Arc<watch::Sender<StoreHealth>>,
-    /// When an appended message last made it look for room.
-    looked_ms: u64,
+    clock: Arc<dyn Clock>,
+    /// When it last looked for room.
+    looked: Instant,
     /// Commits since the last rest.
     busy: u32,
 }
@@ -66,12 +68,14 @@ impl<O: Durable> Owner<O> {
         outbox: O,
         jobs: Receiver<Box<dyn Job>>,
         health: Arc<watch::Sender<StoreHealth>>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let mut owner = Self {
             outbox: Some(outbox),
             jobs,
             health,
-            looked_ms: 0,
+            looked: clock.now(),
+            clock,
             busy: 0,
         };
         owner.look_for_room();
@@ -82,7 +86,7 @@ impl<O: Durable> Owner<O> {
     pub(super) fn run(mut self) {
         let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
         loop {
-            match self.jobs.recv_timeout(Duration::from_millis(LOOK_AGAIN_MS)) {
+            match self.jobs.recv_timeout(LOOK_AGAIN) {
                 Ok(job) => batch.push(job),
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_for_room();
@@ -129,7 +133,7 @@ impl<O: Durable> Owner<O> {
                 outbox.give_reserve();
             }
             // The room that was just given must not look like room for more.
-            self.looked_ms = latest(batch).unwrap_or(self.looked_ms);
+            self.looked = self.clock.now();
             self.refuse_if_full(batch);
             end = self.attempt(batch);
         }
@@ -154,15 +158,14 @@ impl<O: Durable> Owner<O> {
         if self.health() != StoreHealth::Full {
             return;
         }
-        // Under load the thread is never idle; the time of the messages themselves tells when to look again.
-        if let Some(now_ms) =
-            latest(batch).filter(|now| now.abs_diff(self.looked_ms) >= LOOK_AGAIN_MS)
-        {
-            self.looked_ms = now_ms;
+        // Under load the thread is never idle.
+        let now = self.clock.now();
+        if now.saturating_duration_since(self.looked) >= LOOK_AGAIN {
+            self.looked = now;
             self.look_for_room();
         }
         if self.health() == StoreHealth::Full {
-            for job in batch.extract_if(.., |job| job.adds_at().is_some()) {
+            for job in batch.extract_if(.., |job| job.adds()) {
                 job.answer(Err(StoreError::Full));
             }
         }
@@ -189,20 +192,6 @@ impl<O: Durable> Owner<O> {
                 "the room for the outbox has changed"
             );
             self.health.send_replace(now);
-        }
-    }
-}
-
-/// The time of the last message of a batch.
-fn latest(batch: &[Box<dyn Job>]) -> Option<u64> {
-    batch.iter().filter_map(|job| job.adds_at()).next_back()
-}
-
-/// Reached by a panic too: then nothing can be promised any more.
-impl<O: Durable> Drop for Owner<O> {
-    fn drop(&mut self) {
-        if self.outbox.is_some() {
-            self.health.send_replace(StoreHealth::Failed);
         }
     }
 }

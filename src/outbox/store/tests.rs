@@ -1,18 +1,21 @@
 //! The thread: what shares a commit, what a full or failing disk does to whom, and how it ends.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::owner::BATCH;
 use super::*;
+use crate::clock::ManualClock;
 use crate::outbox::memory::Memory;
 use crate::outbox::sample::{Folder, NOW, id, message};
 
 /// An outbox in memory on a disk that a test fills and breaks.
 #[derive(Clone, Default)]
 struct Disk {
+    clock: Arc<ManualClock>,
     /// Then nothing can be appended; settling takes no room.
     full: Arc<AtomicU32>,
     broken: Arc<AtomicU32>,
@@ -137,7 +140,8 @@ fn start() -> (Store, Disk) {
         memory: Memory::default(),
         disk: disk.clone(),
     };
-    (Store::start(outbox).unwrap(), disk)
+    let clock: Arc<dyn Clock> = disk.clock.clone();
+    (Store::start(outbox, clock).unwrap(), disk)
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -223,7 +227,10 @@ fn a_full_disk_is_not_touched_until_it_is_looked_at_again() {
     append(1, NOW).unwrap_err();
     let writes = disk.writes.load(Ordering::SeqCst);
 
-    let refused = [NOW + 1, NOW + 999, NOW + 1000].map(|now_ms| append(1, now_ms));
+    let refused = [0, 999, 1].map(|pass_ms| {
+        disk.clock.advance(Duration::from_millis(pass_ms));
+        append(1, NOW)
+    });
 
     assert!(refused.iter().all(|ended| *ended == Err(StoreError::Full)));
     assert_eq!(disk.writes.load(Ordering::SeqCst), writes);
@@ -237,7 +244,8 @@ fn a_disk_with_room_again_takes_messages_again() {
     append(NOW).unwrap_err();
     disk.full.store(0, Ordering::SeqCst);
 
-    let stored = append(NOW + 1000);
+    disk.clock.advance(Duration::from_secs(1));
+    let stored = append(NOW);
 
     assert_eq!(stored, Ok(Appended::Stored));
     assert_eq!(store.health(), StoreHealth::Ok);
@@ -322,6 +330,7 @@ fn closing_does_what_is_queued_and_refuses_the_rest() {
     let open = Open {
         path: &folder.file(),
         now_ms: NOW,
+        clock: Arc::<ManualClock>::default(),
     };
     let (store, waiting) = Store::open(&open).unwrap();
     assert_eq!(waiting, []);
