@@ -195,3 +195,12 @@ impl<O: Durable> Owner<O> {
         }
     }
 }
+
+/// Reached by a panic too: then nothing can be promised any more.
+impl<O: Durable> Drop for Owner<O> {
+    fn drop(&mut self) {
+        if self.outbox.is_some() {
+            self.health.send_replace(StoreHealth::Failed);
+        }
+    }
+}
