@@ -269,23 +269,21 @@ impl Dispatcher {
             .filter_map(|delivery| Some((delivery.lane, self.shared.gateway(&delivery.to)?)))
             .collect();
         desk.queue.reserve(&lanes).map_err(|_| NotStored::Full)?;
-        let (desk, clock) = (desk.clone(), Arc::clone(&self.shared.clock));
+        let (queue, clock) = (Arc::clone(&desk.queue), Arc::clone(&self.shared.clock));
         let now_ms = message.created_ms;
-        // On its own: a caller who goes away must not leave reserved what is stored, or is not.
-        let stored = tokio::task::spawn_local(async move {
-            let appended = desk.store.append(message, now_ms).await;
+        // By the store itself: a caller who goes away must not leave reserved what is stored, or is not.
+        let then = move |appended: &Result<Appended, StoreError>| {
             for (lane, _) in lanes {
-                if appended == Ok(Appended::Stored) {
-                    desk.queue.stored(lane, release, clock.now());
+                if *appended == Ok(Appended::Stored) {
+                    queue.stored(lane, release, clock.now());
                 } else {
-                    desk.queue.leave(lane, 1);
+                    queue.leave(lane, 1);
                 }
             }
-            appended
-        });
+        };
+        let stored = desk.store.append_then(message, now_ms, then);
         match tokio::time::timeout(STORE_DEADLINE, stored).await {
-            Ok(Ok(appended)) => Ok(appended?),
-            Ok(Err(_)) => Err(StoreError::Closed.into()),
+            Ok(appended) => Ok(appended?),
             Err(_) => Err(StoreError::Busy.into()),
         }
     }

@@ -23,11 +23,15 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, end: Result<(), StoreError>);
 }
 
+/// What is done by the thread itself once it is known how a job ended, whether anybody still waits for it or not.
+pub(super) type Then<T> = Box<dyn FnOnce(&Result<T, StoreError>) + Send>;
+
 /// A [`Job`] out of a closure.
 pub(super) struct Task<T, F> {
     pub(super) adds: bool,
     pub(super) work: F,
     pub(super) done: Option<T>,
+    pub(super) then: Option<Then<T>>,
     pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -55,6 +59,9 @@ where
             Ok(()) => self.done.take().map_or_else(none, Ok),
             Err(error) => Err(error),
         };
+        if let Some(then) = self.then.take() {
+            then(&answer);
+        }
         // Whoever asked may have gone; what was done stays done.
         drop(self.reply.send(answer));
     }
@@ -73,7 +80,9 @@ pub(super) enum End {
 
 /// Does all of `jobs` in one transaction and answers them. After [`End::Full`] they are left for another try.
 pub(super) fn run(outbox: &mut dyn Outbox, jobs: &mut Vec<Box<dyn Job>>) -> End {
-    jobs.retain(|job| !job.is_abandoned());
+    for job in jobs.extract_if(.., |job| job.is_abandoned()) {
+        job.answer(Err(StoreError::Busy));
+    }
     while !jobs.is_empty() {
         match attempt(outbox, jobs) {
             Ok(()) => {

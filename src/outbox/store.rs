@@ -109,8 +109,32 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing is promised.
     pub async fn append(&self, message: Message, now_ms: u64) -> Result<Appended, StoreError> {
-        let work = move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms);
-        self.ask(true, work).await
+        self.append_then(message, now_ms, |_| ()).await
+    }
+
+    /// The same; `then` is called exactly once with the answer, before it is given, even if nobody waits for it any
+    /// more. A message whose caller has gone before the store came to it is not stored.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is promised.
+    pub async fn append_then(
+        &self,
+        message: Message,
+        now_ms: u64,
+        then: impl FnOnce(&Result<Appended, StoreError>) + Send + 'static,
+    ) -> Result<Appended, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let task = Task {
+            adds: true,
+            work: move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms),
+            done: None,
+            then: Some(Box::new(then)),
+            reply,
+        };
+        if let Err((job, error)) = self.send(Box::new(task)) {
+            job.answer(Err(error));
+        }
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
     /// See [`Outbox::head`].
@@ -118,7 +142,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn head(&self, lane: Lane, max: usize) -> Result<Vec<Row>, StoreError> {
-        self.ask(false, move |outbox| outbox.head(lane, max)).await
+        self.ask(move |outbox| outbox.head(lane, max)).await
     }
 
     /// Writes how deliveries stand, all or none, and reads the then first rows of a lane.
@@ -136,7 +160,7 @@ impl Store {
             }
             next.map_or(Ok(Vec::new()), |(lane, max)| outbox.head(lane, max))
         };
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// See [`Outbox::relane`].
@@ -145,7 +169,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn relane(&self, from: Lane, to: Lane, id: String) -> Result<u32, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.relane(from, to, &id);
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// See [`Outbox::find`].
@@ -153,7 +177,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, id: DeliveryId) -> Result<Vec<Row>, StoreError> {
-        self.ask(false, move |outbox| outbox.find(id)).await
+        self.ask(move |outbox| outbox.find(id)).await
     }
 
     /// See [`Outbox::find_once`].
@@ -162,7 +186,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn find_once(&self, once: Once, now_ms: u64) -> Result<Option<Appended>, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.find_once(&once, now_ms);
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// See [`Outbox::release_once`].
@@ -170,7 +194,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn release_once(&self, id: DeliveryId) -> Result<(), StoreError> {
-        self.ask(false, move |outbox| outbox.release_once(id)).await
+        self.ask(move |outbox| outbox.release_once(id)).await
     }
 
     /// See [`Outbox::list`].
@@ -184,7 +208,7 @@ impl Store {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.list(&filter, after, limit);
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// See [`Outbox::requeue`].
@@ -193,7 +217,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn requeue(&self, id: DeliveryId, now_ms: u64) -> Result<Vec<Lane>, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.requeue(id, now_ms);
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// See [`Outbox::expire`].
@@ -207,7 +231,7 @@ impl Store {
         max: usize,
     ) -> Result<usize, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.expire(now_ms, retention, max);
-        self.ask(false, work).await
+        self.ask(work).await
     }
 
     /// How it is.
@@ -239,29 +263,31 @@ impl Store {
 
     async fn ask<T: Send + 'static>(
         &self,
-        adds: bool,
         work: impl FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task {
-            adds,
+            adds: false,
             work,
             done: None,
+            then: None,
             reply,
         };
-        self.send(Box::new(task))?;
+        if let Err((job, error)) = self.send(Box::new(task)) {
+            job.answer(Err(error));
+        }
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
-    fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+    fn send(&self, job: Box<dyn Job>) -> Result<(), (Box<dyn Job>, StoreError)> {
         let queue = self.shared.queue.read();
         let queue = queue.unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = queue.as_ref() else {
-            return Err(StoreError::Closed);
+            return Err((job, StoreError::Closed));
         };
         queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => ended(),
+            TrySendError::Full(job) => (job, StoreError::Busy),
+            TrySendError::Disconnected(job) => (job, ended()),
         })
     }
 

@@ -138,8 +138,11 @@ impl Queue {
 
     /// What was reserved is stored, and can be tried.
     pub fn stored(&self, lane: Lane, release: Release, now: Instant) {
-        self.lock().schedule.offer(lane, release, now);
-        self.changed.notify_one();
+        let is_new = self.lock().schedule.offer(lane, release, now);
+        // Waking the courier costs more than all the rest.
+        if is_new {
+            self.changed.notify_one();
+        }
     }
 
     /// So many of a lane wait no more.

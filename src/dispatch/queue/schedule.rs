@@ -184,12 +184,18 @@ impl Schedule {
         }
     }
 
-    /// What waits in the lane can be read. A lane that is scheduled already keeps its time.
-    pub fn offer(&mut self, lane: Lane, release: Release, now: Instant) {
+    /// What waits in the lane can be read. A lane that is scheduled already keeps its time; whether it was not.
+    pub fn offer(&mut self, lane: Lane, release: Release, now: Instant) -> bool {
         match self.lanes.get_mut(&lane) {
-            Some(state) if state.place == Place::Busy => state.again = true,
-            Some(state) if state.place == Place::Absent => self.put(lane, release, now),
-            _ => {}
+            Some(state) if state.place == Place::Busy => {
+                state.again = true;
+                false
+            }
+            Some(state) if state.place == Place::Absent => {
+                self.put(lane, release, now);
+                true
+            }
+            _ => false,
         }
     }
 
