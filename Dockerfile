@@ -22,8 +22,8 @@ RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin message-webhook-proxy
 
 # The runtime has no shell to make a directory with, so it is made here. Any user may write to it, as in
-# /tmp, because the user id is not known: Heroku and OpenShift choose one. What the program writes there is
-# its own alone (files are made 0600), and it writes nothing unless it is told to.
+# /tmp, because the user id is not known: Heroku and OpenShift choose one. What the program writes there, its
+# outbox, is its own alone (files are made 0600). A new volume mounted over it takes over the mode.
 RUN mkdir -p /image/usr/local/bin /image/data \
     && cp target/release/message-webhook-proxy /image/usr/local/bin/ \
     && chmod 0755 /image/usr/local/bin/message-webhook-proxy \
@@ -40,8 +40,9 @@ COPY --from=build /image/ /
 ENV HOST=0.0.0.0 PORT=3000
 EXPOSE 3000
 
-# Relative paths (a SQLite file, for one) are under /data; mount a volume there to keep them. There is no
-# VOLUME: it would make an anonymous one for every start, even where nothing is stored.
+# The outbox's default path is relative, so it is under /data; mount a volume there to keep it. DATABASE_URL is
+# not set here: Heroku wipes the disk at every restart, and the program knows that only while nobody names a
+# file. There is no VOLUME: it would make an anonymous one for every start, which nobody finds again.
 WORKDIR /data
 
 # By number, so that Kubernetes' runAsNonRoot can check it. Any other id works as well, and so does a
