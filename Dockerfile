@@ -8,6 +8,7 @@ WORKDIR /build
 
 # The dependencies first, from the manifest and the lock file alone, over an empty program: this layer is
 # built again only when one of the two changes, not with every edit of a source file.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
