@@ -15,7 +15,7 @@ use crate::dispatch::{
     Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
 };
 use crate::http::{self, Parts, State};
-use crate::outbox::{Open, OpenError, Store, Waiting};
+use crate::outbox::{Open, OpenError, Opened, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
 /// A server that listens.
@@ -77,7 +77,7 @@ impl App {
         let listener = bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
-        let (desk, waiting) = open(&settings.outbox, &clock)?.unzip();
+        let (desk, left) = open(&settings.outbox, &clock)?.unzip();
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
@@ -106,8 +106,8 @@ impl App {
             )
         };
         let courier = Courier::new(dispatcher(), settings.outbox.courier);
-        if let (Some(courier), Some(waiting)) = (&courier, &waiting) {
-            courier.load(waiting);
+        if let (Some(courier), Some((waiting, is_doubtful))) = (&courier, &left) {
+            courier.load(waiting, *is_doubtful);
         }
         let server = http::serve(listener, &state, dispatcher).map_err(listen)?;
         Ok(Self {
@@ -166,7 +166,7 @@ impl App {
             Either::Right(((), stopping)) => stopping.await,
         };
         let kept = self.desk.as_ref().map_or(0, |desk| {
-            desk.store.close();
+            desk.store.close(desk.queue.is_anything_held());
             desk.queue.waiting()
         });
         let delivered = self.platforms.delivered() - before;
@@ -181,16 +181,23 @@ impl App {
     }
 }
 
-/// The outbox and what waits in it, if there is to be one.
+/// What an earlier process left: what waits, and whether some of it may have been posted.
+type Left = (Vec<Waiting>, bool);
+
+/// The outbox and what is in it, if there is to be one.
 fn open(
     settings: &OutboxSettings,
     clock: &Arc<dyn Clock>,
-) -> Result<Option<(Desk, Vec<Waiting>)>, OpenError> {
+) -> Result<Option<(Desk, Left)>, OpenError> {
     let Some(path) = &settings.path else {
         return Ok(None);
     };
     let now_ms = u64::try_from(clock.unix().as_millis()).unwrap_or(u64::MAX);
-    let (store, waiting) = Store::open(&Open {
+    let Opened {
+        store,
+        waiting,
+        is_doubtful,
+    } = Store::open(&Open {
         path,
         now_ms,
         clock: Arc::clone(clock),
@@ -198,7 +205,7 @@ fn open(
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));
-    Ok(Some((Desk { store, queue }, waiting)))
+    Ok(Some((Desk { store, queue }, (waiting, is_doubtful))))
 }
 
 /// Ready when the store has failed for good.

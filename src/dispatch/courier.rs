@@ -74,8 +74,9 @@ impl Courier {
         })
     }
 
-    /// Takes over what an earlier process left, with the pauses that platforms asked for.
-    pub fn load(&self, waiting: &[Waiting]) {
+    /// Takes over what an earlier process left, with the pauses that platforms asked for. If that was killed, the first
+    /// message of each lane may have been posted: its repeat is counted as ambiguous.
+    pub fn load(&self, waiting: &[Waiting], is_doubtful: bool) {
         let now = self.dispatcher.shared.clock.now();
         let now_ms = self.dispatcher.unix_ms();
         let platforms = &self.dispatcher.shared.platforms;
@@ -94,9 +95,11 @@ impl Courier {
             } else {
                 Release::Pause(pause)
             };
-            self.desk
-                .queue
-                .load(found.lane, gateway, found.count, release, now);
+            let queue = &self.desk.queue;
+            queue.load(found.lane, gateway, found.count, release, now);
+            if is_doubtful {
+                queue.doubt(found.lane);
+            }
         }
     }
 
@@ -274,7 +277,15 @@ impl Courier {
         let from = usize::from(first.delivery.progress.parts_taken).min(parts.len());
         let number = self.desk.queue.failures(lane).saturating_add(1);
         let attempt = self.dispatcher.attempt(&ready, &parts, from, number).await;
-        self.after(lane, &rows[..count], attempt, self.dispatcher.unix_ms())
+        let now_ms = self.dispatcher.unix_ms();
+        if !self.desk.queue.take_doubt(lane) {
+            return self.after(lane, &rows[..count], attempt, now_ms);
+        }
+        let mut tried = rows[..count].to_vec();
+        if let Some(first) = tried.first_mut() {
+            first.delivery.progress.ambiguous += 1;
+        }
+        self.after(lane, &tried, attempt, now_ms)
     }
 
     /// The post of the first message, with those behind it folded in where that is asked for, and how many these are.

@@ -265,7 +265,7 @@ proptest! {
                     undone(&mut model, steps, now_ms)
                 ),
                 Step::Reopen => {
-                    file.close();
+                    file.close(false);
                     file = Sqlite::open(&folder.file(), now_ms).unwrap();
                     model.reopen(now_ms);
                 }

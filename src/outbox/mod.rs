@@ -22,7 +22,7 @@ mod sample;
 use crate::domain::delivery::DeliveryId;
 
 pub use sqlite::OpenError;
-pub use store::{Open, Settled, Store, StoreHealth};
+pub use store::{Open, Opened, Settled, Store, StoreHealth};
 
 /// A destination, as a number that stays the same across restarts and versions: what waits for it leaves in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,7 @@ mod owner;
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -71,28 +72,51 @@ struct Shared {
     queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     health: Arc<watch::Sender<StoreHealth>>,
+    in_flight: Arc<AtomicBool>,
+}
+
+/// An opened store, and what the last process left in it.
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// What waits, by lane.
+    pub waiting: Vec<Waiting>,
+    /// Whether the first of each lane may have been posted already: the last process was killed.
+    pub is_doubtful: bool,
 }
 
 impl Store {
-    /// Opens the file and starts its thread. What waits in it is told by lane.
+    /// Opens the file and starts its thread.
     ///
     /// # Errors
     /// [`OpenError`], one line that names the file and the remedy.
-    pub fn open(open: &Open<'_>) -> Result<(Self, Vec<Waiting>), OpenError> {
+    pub fn open(open: &Open<'_>) -> Result<Opened, OpenError> {
         let outbox = Sqlite::open(open.path, open.now_ms)?;
-        let waiting = outbox.lanes_at_open()?;
+        let (waiting, is_doubtful) = (outbox.lanes_at_open()?, outbox.is_doubtful());
         let store =
             Self::start(outbox, Arc::clone(&open.clock)).map_err(|error| OpenError::Other {
                 path: open.path.to_owned(),
                 detail: error.to_string(),
             })?;
-        Ok((store, waiting))
+        Ok(Opened {
+            store,
+            waiting,
+            is_doubtful,
+        })
     }
 
     fn start(outbox: impl Durable + 'static, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let health = Arc::new(watch::Sender::new(StoreHealth::Ok));
-        let owner = Owner::new(outbox, jobs, Arc::clone(&health), clock);
+        // Unless it is closed properly, anything may be in flight.
+        let in_flight = Arc::new(AtomicBool::new(true));
+        let owner = Owner::new(
+            outbox,
+            jobs,
+            Arc::clone(&health),
+            clock,
+            Arc::clone(&in_flight),
+        );
         let thread = thread::Builder::new()
             .name("outbox".to_owned())
             .spawn(move || owner.run())?;
@@ -100,6 +124,7 @@ impl Store {
             queue: RwLock::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
             health,
+            in_flight,
         });
         Ok(Self { shared })
     }
@@ -247,8 +272,10 @@ impl Store {
         drop(health.wait_for(|now| *now == StoreHealth::Failed).await);
     }
 
-    /// Does what is queued, closes the file and waits for that. Later calls find it closed.
-    pub fn close(&self) {
+    /// Does what is queued, closes the file and waits for that. Later calls find it closed. `in_flight` says whether
+    /// attempts were given up whose end is not known: the next process is told.
+    pub fn close(&self, in_flight: bool) {
+        self.shared.in_flight.store(in_flight, Ordering::Relaxed);
         let queue = self.shared.queue.write();
         drop(queue.unwrap_or_else(PoisonError::into_inner).take());
         let mut thread = self

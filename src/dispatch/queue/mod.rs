@@ -58,6 +58,8 @@ struct State {
     callers: HashMap<Key, Vec<oneshot::Sender<Ended>>>,
     /// Being tried, or taken out.
     held: HashSet<Key>,
+    /// Lanes whose first message an earlier process may have posted.
+    doubtful: HashSet<Lane>,
 }
 
 /// Why nothing was reserved.
@@ -247,6 +249,23 @@ impl Queue {
             state.schedule.withdraw(*lane);
         }
         true
+    }
+
+    /// Whether an attempt is under way whose end nobody has written.
+    #[must_use]
+    pub fn is_anything_held(&self) -> bool {
+        !self.lock().held.is_empty()
+    }
+
+    /// The first message of this lane may have been posted already.
+    pub fn doubt(&self, lane: Lane) {
+        self.lock().doubtful.insert(lane);
+    }
+
+    /// Whether it may; once it is asked, the next attempt knows.
+    #[must_use]
+    pub fn take_doubt(&self, lane: Lane) -> bool {
+        self.lock().doubtful.remove(&lane)
     }
 
     /// Ends a hold.

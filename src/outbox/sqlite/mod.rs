@@ -41,7 +41,11 @@ pub struct Sqlite {
     noted_ms: Option<u64>,
     /// Whether nothing was erased since the texts were last written anew.
     is_scrubbed: bool,
+    is_doubtful: bool,
 }
+
+/// In `meta`: 1 while a process has the file, and after one that was not closed with everything ended.
+const IN_FLIGHT: &str = "in_flight";
 
 impl Sqlite {
     /// Opens the file, or makes it.
@@ -58,6 +62,7 @@ impl Sqlite {
             now_ms,
             noted_ms: None,
             is_scrubbed: false,
+            is_doubtful: false,
         };
         sqlite
             .resume(now_ms)
@@ -72,7 +77,17 @@ impl Sqlite {
             .query_row([], |stored| stored.get(0))?;
         let noted = self.meta("next_seq")?.unwrap_or(1);
         self.next_seq = noted.max(last + 1);
+        self.is_doubtful = self.meta(IN_FLIGHT)? == Some(1);
+        // On a full disk it stays as it was; that costs a mark in a receipt, not a message.
+        if let Err(error) = self.set_meta(IN_FLIGHT, 1) {
+            tracing::debug!(%error, "the start of the outbox was not noted");
+        }
         self.resume_time(now_ms)
+    }
+
+    /// Whether the process that had it before may have left attempts in flight.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
     }
 
     /// The lanes with something waiting, as it is opened.
@@ -109,9 +124,10 @@ impl Sqlite {
     }
 
     /// Leaves one file that holds everything.
-    pub(super) fn close(mut self) {
+    pub(super) fn close(mut self, in_flight: bool) {
         self.scrub(scrub::AT_THE_END);
         let noted = self.note_time(true);
+        let noted = noted.and_then(|()| self.set_meta(IN_FLIGHT, i64::from(in_flight)));
         let closed = noted
             .and_then(|()| self.empty_log())
             .and_then(|()| self.connection.close().map_err(|(_, error)| error));

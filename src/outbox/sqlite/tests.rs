@@ -41,7 +41,7 @@ fn filled(path: &Path, count: u32) {
         }
         Ok(())
     });
-    outbox.close();
+    outbox.close(false);
 }
 
 fn beside(path: &Path, end: &str) -> OsString {
@@ -95,9 +95,25 @@ fn what_is_committed_is_there_without_a_close() {
     fs::copy(folder.file(), copy.file()).unwrap();
     fs::copy(beside(&folder.file(), "-wal"), beside(&copy.file(), "-wal")).unwrap();
 
-    let rows = open(&copy.file()).head(Lane(1), 10).unwrap();
+    let mut survivor = open(&copy.file());
+    let rows = survivor.head(Lane(1), 10).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].post, b"promised");
+    assert!(survivor.is_doubtful());
+}
+
+#[test]
+fn only_a_close_with_nothing_in_flight_leaves_no_doubt() {
+    let folder = Folder::new();
+    let doubts = [false, true, false].map(|in_flight| {
+        let outbox = open(&folder.file());
+        let is_doubtful = outbox.is_doubtful();
+        outbox.close(in_flight);
+        is_doubtful
+    });
+
+    assert_eq!(doubts, [false, false, true]);
+    assert!(!open(&folder.file()).is_doubtful());
 }
 
 #[test]
@@ -190,7 +206,7 @@ fn the_text_of_what_is_delivered_is_nowhere_in_the_file() {
             Ok(())
         });
     }
-    outbox.close();
+    outbox.close(false);
 
     let bytes = fs::read(folder.file()).unwrap();
     let log = fs::read(beside(&folder.file(), "-wal")).unwrap_or_default();
@@ -222,7 +238,7 @@ fn numbers_are_not_given_again() {
         }
         outbox.expire(NOW, retention, 10)
     });
-    outbox.close();
+    outbox.close(false);
 
     let mut outbox = open(&folder.file());
     done(&mut outbox, |outbox| {
@@ -309,7 +325,7 @@ fn a_clock_that_jumped_between_two_starts_moves_all_times() {
         let mut sent = message(1, 1, b"");
         sent.deliveries[0].progress.not_before_ms = NOW + 5000;
         done(&mut outbox, |outbox| outbox.append(&sent, NOW));
-        outbox.close();
+        outbox.close(false);
 
         let mut outbox = Sqlite::open(&folder.file(), NOW.saturating_add_signed(jump_ms)).unwrap();
 

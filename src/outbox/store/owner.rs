@@ -1,6 +1,7 @@
 //! The thread's side: takes what waits, and decides what a full or a failed disk means for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub(super) trait Durable: Outbox {
     /// Does what is not urgent, outside of a transaction.
     fn rest(&mut self);
     /// Ends it.
-    fn close(self);
+    fn close(self, in_flight: bool);
 }
 
 impl Durable for Sqlite {
@@ -44,8 +45,8 @@ impl Durable for Sqlite {
         Self::rest(self);
     }
 
-    fn close(self) {
-        Self::close(self);
+    fn close(self, in_flight: bool) {
+        Self::close(self, in_flight);
     }
 }
 
@@ -56,6 +57,8 @@ pub(super) struct Owner<O: Durable> {
     jobs: Receiver<Box<dyn Job>>,
     health: Arc<watch::Sender<StoreHealth>>,
     clock: Arc<dyn Clock>,
+    /// Whether attempts are left in flight when it is closed.
+    in_flight: Arc<AtomicBool>,
     /// When it last looked for room.
     looked: Instant,
     /// Commits since the last rest.
@@ -69,6 +72,7 @@ impl<O: Durable> Owner<O> {
         jobs: Receiver<Box<dyn Job>>,
         health: Arc<watch::Sender<StoreHealth>>,
         clock: Arc<dyn Clock>,
+        in_flight: Arc<AtomicBool>,
     ) -> Self {
         let mut owner = Self {
             outbox: Some(outbox),
@@ -76,6 +80,7 @@ impl<O: Durable> Owner<O> {
             health,
             looked: clock.now(),
             clock,
+            in_flight,
             busy: 0,
         };
         owner.look_for_room();
@@ -103,7 +108,7 @@ impl<O: Durable> Owner<O> {
             }
         }
         if let Some(outbox) = self.outbox.take() {
-            outbox.close();
+            outbox.close(self.in_flight.load(Ordering::Relaxed));
         }
     }
 

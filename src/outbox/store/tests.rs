@@ -46,7 +46,7 @@ impl Durable for OnDisk {
 
     fn rest(&mut self) {}
 
-    fn close(self) {}
+    fn close(self, _in_flight: bool) {}
 }
 
 impl Outbox for OnDisk {
@@ -279,7 +279,7 @@ fn a_panic_of_the_thread_is_the_end() {
     assert!(matches!(first, Err(StoreError::Failed(_))));
     assert!(matches!(second, Err(StoreError::Failed(_))));
     assert_eq!(store.health(), StoreHealth::Failed);
-    store.close();
+    store.close(false);
 }
 
 #[test]
@@ -332,26 +332,26 @@ fn closing_does_what_is_queued_and_refuses_the_rest() {
         now_ms: NOW,
         clock: Arc::<ManualClock>::default(),
     };
-    let (store, waiting) = Store::open(&open).unwrap();
+    let Opened { store, waiting, .. } = Store::open(&open).unwrap();
     assert_eq!(waiting, []);
     let mut asked = std::pin::pin!(join_all(
         (0..200).map(|n| store.append(message(n, i64::from(n % 2), b"x"), NOW))
     ));
     let early = asked.as_mut().now_or_never();
 
-    store.close();
-    store.close();
+    store.close(false);
+    store.close(false);
 
     let stored = early.unwrap_or_else(|| block_on(asked));
     assert!(stored.iter().all(|stored| *stored == Ok(Appended::Stored)));
     let late = block_on(store.append(message(999, 1, b""), NOW));
     assert_eq!(late, Err(StoreError::Closed));
-    let (store, waiting) = Store::open(&open).unwrap();
+    let Opened { store, waiting, .. } = Store::open(&open).unwrap();
     assert_eq!(
         waiting.iter().map(|lane| lane.count).collect::<Vec<_>>(),
         [100, 100]
     );
-    store.close();
+    store.close(false);
 }
 
 #[test]
