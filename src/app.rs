@@ -235,3 +235,6 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! P-1: kill -9 at any time, also while the last one is recovered from. P-4: what is short is not lost.
 
-use super::{assert_shown, eventually, hold, queue_all, setup, shown, start};
+use super::{assert_shown, eventually, hold, listed, queue_all, setup, shown, start};
 use crate::support::{Folder, Mattermost, Proxy, canary};
 
 /// P-1: what waits for several channels is delivered by the next run, in the order of each.
@@ -61,9 +61,20 @@ fn a_kill_under_a_delivery_makes_no_second_post() {
 
     proxy.kill();
     gate.open();
-    let _again = start(&chat, &folder);
+    let again = start(&chat, &folder);
 
     assert_shown(&chat, &builds, &[vec![first], waiting].concat());
+    // I4: what may have been posted twice says so; the others were never in doubt.
+    eventually("all is settled", || listed(&again, "queued").is_empty());
+    let mut doubts: Vec<Option<u64>> = listed(&again, "delivered")
+        .iter()
+        .map(|id| {
+            let receipt = again.get(format!("/deliveries/{id}")).json();
+            receipt["deliveries"][0]["ambiguous"].as_u64()
+        })
+        .collect();
+    doubts.reverse();
+    assert_eq!(doubts, [Some(1), None, None, None, None, None]);
 }
 
 /// P-1: killed again and again while it delivers, it comes to the end.
