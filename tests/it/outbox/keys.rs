@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::{Pair, Stage, entries, id};
-use crate::store::{hold, shown, wait_for_status};
+use super::{Pair, Stage, entries, id, wait_until_waiting};
+use crate::store::{assert_refused, hold, listed, receipt, shown, wait_for_status};
 use crate::support::{Gate, Mattermost, Response, Slack, message_path};
 
 const TEXT: &str = "posted once and only once";
@@ -252,4 +252,87 @@ fn a_message_that_arrived_in_part_is_not_repeated() {
     assert_eq!(id(&first), id(&repeat));
     assert_eq!(entries(&first.json()), entries(&repeat.json()));
     assert_eq!(pair.posts(), (1, 0));
+}
+
+/// A message with a key is stored before it is tried, so its receipt can be looked up.
+#[test]
+fn what_has_a_key_has_a_receipt() {
+    let stage = Stage::new();
+
+    let answer = once(&stage, "build-42", "20");
+
+    let kept = receipt(&stage.proxy, &id(&answer));
+    assert_eq!(kept["status"], "delivered");
+    assert_eq!(kept["deliveries"][0], {
+        let mut entry = answer.json()["deliveries"][0].clone();
+        entry["attempts"] = 1.into();
+        entry
+    });
+}
+
+#[test]
+fn a_key_without_room_for_its_message_is_free() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let refused = once(&stage, "build-42", "1");
+    gate.open();
+    wait_until_waiting(&stage.proxy, 0);
+    let again = once(&stage, "build-42", "20");
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(again.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
+}
+
+/// Dropped by an operator, it has ended: the key still belongs to it.
+#[test]
+fn a_repeat_of_what_was_dropped_is_told_so() {
+    let stage = Stage::new();
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+    let promised = once(&stage, "build-42", "0");
+    let path = format!("/deliveries/{}", id(&promised));
+    let dropped = stage.proxy.request("DELETE", path, &[]);
+
+    let repeat = once(&stage, "build-42", "20");
+    gate.open();
+    wait_until_waiting(&stage.proxy, 0);
+
+    assert_eq!((promised.status, dropped.status), (202, 200));
+    assert_eq!(repeat.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!(id(&repeat), id(&promised));
+    assert_eq!(shown(&stage.chat, &stage.builds), [first]);
+}
+
+/// Somebody waits for a message that an operator drops.
+#[test]
+fn who_waits_for_what_is_dropped_is_told() {
+    let stage = Stage::new();
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let answer = thread::scope(|scope| {
+        let post = scope.spawn(|| once(&stage, "build-42", "3"));
+        wait_until_waiting(&stage.proxy, 2);
+        let newest = &listed(&stage.proxy, "queued")[0];
+        let path = format!("/deliveries/{newest}");
+        assert_eq!(stage.proxy.request("DELETE", path, &[]).status, 200);
+        post.join().unwrap()
+    });
+    gate.open();
+
+    assert_eq!(answer.verdict(), (502, "backend-rejected".to_owned()));
+}
+
+/// Section 1.1: a GET that was promised is not promised again.
+#[test]
+fn the_same_get_is_promised_once() {
+    let stage = Stage::new();
+    let target = message_path(&stage.builds, TEXT, &[("wait", "0")]);
+
+    let (first, again) = (stage.proxy.get(&target), stage.proxy.get(&target));
+    wait_for_status(&stage.proxy, &id(&first), "delivered");
+
+    assert_eq!((first.status, again.status), (202, 202));
+    assert_eq!(id(&first), id(&again));
+    assert_eq!(stage.chat.posts().len(), 1);
 }

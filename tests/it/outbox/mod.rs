@@ -72,16 +72,23 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(env: &[(&str, &str)]) -> Self {
         let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
         let both = format!(
             "both=mattermost:{},slack:{}",
             chat.channel("builds"),
             slack.channel("ops")
         );
-        let proxy = setup(&chat)
+        let own = setup(&chat)
             .with(&slack)
             .set("CHANNELS", both)
-            .outbox(&folder)
+            .outbox(&folder);
+        let proxy = env
+            .iter()
+            .fold(own, |own, (name, value)| own.set(name, *value))
             .start();
         Self {
             chat,

@@ -1,7 +1,7 @@
 //! An alias with several destinations: one receipt, one entry for each, whatever became of them.
 
 use super::{Pair, entries, id, reason};
-use crate::store::{listed, receipt, wait_for_status};
+use crate::store::{assert_refused, listed, queue, receipt, wait_for_status};
 use crate::support::{Response, Slack};
 
 const TEXT: &str = "for both of them";
@@ -99,4 +99,33 @@ fn without_a_wait_it_is_stored_for_all() {
     let after = wait_for_status(&pair.proxy, &id(&answer), "delivered");
     assert_eq!(entries(&after), both("delivered", "delivered"));
     assert_eq!(pair.posts(), (1, 1));
+}
+
+#[test]
+fn what_has_no_room_for_all_is_stored_for_none() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.chat.down();
+
+    let refused = post(&pair, "0");
+    let kept = listed(&pair.proxy, "queued");
+    pair.chat.up();
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(kept, [""; 0]);
+    assert_eq!(pair.posts(), (0, 0));
+}
+
+/// What arrived is said to have arrived, and for the rest there was no room.
+#[test]
+fn what_has_no_room_for_the_one_that_waits_is_partly_rejected() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.slack.down();
+    let ops = format!("slack:{}", pair.slack.channel("ops"));
+    queue(&pair.proxy, &ops, "takes the only room");
+
+    let answer = post(&pair, "1");
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(entries(&answer.json()), both("delivered", "failed"));
+    assert_eq!(pair.posts(), (1, 0));
 }

@@ -148,7 +148,7 @@ fn store_state(proxy: &Proxy) -> (u16, String, String) {
 }
 
 #[track_caller]
-fn assert_refused(answer: &Response, code: &str) {
+pub fn assert_refused(answer: &Response, code: &str) {
     assert_eq!(
         answer.verdict(),
         (503, code.to_owned()),
