@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod folding;
+mod kept;
 mod keys;
 mod order;
 mod receipts;

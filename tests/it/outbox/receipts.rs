@@ -129,3 +129,23 @@ fn what_has_no_room_for_the_one_that_waits_is_partly_rejected() {
     assert_eq!(entries(&answer.json()), both("delivered", "failed"));
     assert_eq!(pair.posts(), (1, 0));
 }
+
+#[test]
+fn what_waits_for_both_is_one_message() {
+    let pair = Pair::new();
+    pair.chat.down();
+    pair.slack.down();
+
+    let answer = post(&pair, "1");
+    let waiting = listed(&pair.proxy, "queued");
+    let kept = receipt(&pair.proxy, &id(&answer));
+    pair.chat.up();
+    pair.slack.up();
+    let after = wait_for_status(&pair.proxy, &id(&answer), "delivered");
+
+    assert_eq!(reason(&answer), (202, "backend-unavailable".to_owned()));
+    assert_eq!(entries(&kept), both("queued", "queued"));
+    assert_eq!(waiting, [id(&answer)]);
+    assert_eq!(entries(&after), both("delivered", "delivered"));
+    assert_eq!(pair.posts(), (1, 1));
+}
