@@ -42,7 +42,8 @@ impl Dispatcher {
         let Some(desk) = &self.desk else {
             return Err(StoreError::Closed.into());
         };
-        let reason = |ready: &Ready| match (is_async, desk.queue.is_clear(ready.lane)) {
+        let is_open = |ready: &Ready| desk.queue.is_open(ready.lane, ready.gateway());
+        let reason = |ready: &Ready| match (is_async, is_open(ready)) {
             (true, _) => Reason::Async,
             (false, true) => Reason::BackendUnavailable,
             (false, false) => Reason::BehindEarlierMessages,

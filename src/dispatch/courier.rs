@@ -15,7 +15,7 @@ use crate::outbox::{Kind, Lane, Retention, Row, Settled, State, StoreError, Wait
 use super::queue::schedule::{Gateway, Next, Release};
 use super::queue::{Ended, Key};
 use super::settle::{Attempt, tell, verdict};
-use super::{Desk, Dispatcher, Phase, Ready, fold, stored};
+use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
 /// What an operator sets.
 #[derive(Debug, Clone, Copy)]
@@ -147,7 +147,6 @@ impl Courier {
     /// Forgets old receipts and keys from time to time, for as long as it is polled.
     pub async fn keep_house(&self) {
         loop {
-            tokio::time::sleep(EXPIRE_EVERY).await;
             let retention = self.settings.retention;
             loop {
                 let now_ms = self.dispatcher.unix_ms();
@@ -165,6 +164,7 @@ impl Courier {
                     }
                 }
             }
+            tokio::time::sleep(EXPIRE_EVERY).await;
         }
     }
 
@@ -265,7 +265,10 @@ impl Courier {
         let ready = match self.ready(first).await {
             Ok(ready) if first.delivery.to.kind == Kind::Name => return Step::Moved(ready),
             Ok(ready) => ready,
-            Err(failure) => return self.after(lane, &rows[..1], Attempt::failed(failure), now_ms),
+            Err(failure) => {
+                self.note_look_up(first, &failure);
+                return self.after(lane, &rows[..1], Attempt::failed(failure), now_ms);
+            }
         };
         let now = self.dispatcher.shared.clock.now();
         let lanes = &self.dispatcher.shared.lanes;
@@ -314,6 +317,17 @@ impl Courier {
         })?;
         let deadline = self.dispatcher.shared.clock.now() + LOOK_UP_DEADLINE;
         self.dispatcher.ready(&destination, deadline).await
+    }
+
+    /// A look-up that fails says of the platform what a post would have. That it succeeds may be remembered.
+    fn note_look_up(&self, row: &Row, failure: &Failure) {
+        let platforms = &self.dispatcher.shared;
+        let is_passing = !matches!(failure, Failure::Refused { .. });
+        let gateway = platforms.gateway(&row.delivery.to);
+        if let Some(gateway) = gateway.filter(|_| is_passing) {
+            let now = platforms.clock.now();
+            self.desk.queue.note(gateway, sign(Some(failure)), now);
+        }
     }
 
     /// What an attempt means for each of the messages that were in it.

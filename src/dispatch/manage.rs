@@ -1,10 +1,12 @@
 //! What an operator does to a stored message: drop it, or have it tried again.
 
-use crate::domain::delivery::DeliveryId;
+use crate::domain::delivery::{DeliveryId, Failure, Refusal};
 use crate::outbox::{Row, Settled, State, StoreError};
 
 use super::Dispatcher;
+use super::queue::Ended;
 use super::queue::schedule::Release;
+use super::settle::tell;
 
 /// What dropping a message came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +35,12 @@ impl Dispatcher {
         if !desk.queue.withdraw(&withdrawn) {
             return Ok(Dropped::Busy);
         }
+        let failure = Failure::refused(Refusal::Dropped, "", "an operator dropped it");
         let settled = waiting().map(|row| {
             let mut progress = row.delivery.progress.clone();
             progress.settled_ms = now_ms;
-            progress.reason = Some("dropped".to_owned());
-            progress.error = Some("an operator dropped it".to_owned());
+            progress.reason = Some(failure.word().to_owned());
+            progress.error = Some(failure.to_string());
             Settled {
                 id: row.id,
                 place: row.delivery.place,
@@ -48,9 +51,13 @@ impl Dispatcher {
         let written = desk.store.settle(settled.collect(), None).await;
         let keys: Vec<_> = withdrawn.iter().map(|(key, _)| *key).collect();
         desk.queue.let_go(&keys);
-        for (key, lane) in withdrawn {
+        for ((key, lane), row) in withdrawn.into_iter().zip(waiting()) {
             if written.is_ok() {
-                drop(desk.queue.callers(key));
+                let ended = Ended::Failed {
+                    failure: failure.clone(),
+                    parts_taken: usize::from(row.delivery.progress.parts_taken),
+                };
+                tell(desk.queue.callers(key), &ended);
                 desk.queue.leave(lane, 1);
                 tracing::info!(delivery = %key.0, "delivery dropped");
             }

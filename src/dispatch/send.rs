@@ -154,7 +154,7 @@ impl Dispatcher {
                 deadline,
             )
         };
-        if !desk.queue.is_clear(ready.lane) {
+        if !desk.queue.is_open(ready.lane, ready.gateway()) {
             let behind = Reason::BehindEarlierMessages;
             return queue(Progress::default(), Release::Go, behind).await;
         }
@@ -375,3 +375,6 @@ pub(super) fn message(
         deliveries,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,10 @@ pub(super) fn from_bytes(id: DeliveryId, bytes: &[u8]) -> Option<Post> {
     })
 }
 
+/// The kind of a lane whose name cannot be looked up yet, and how the lane shows it.
+const NAME: u8 = 1;
+const NAME_BIT: i64 = 1;
+
 /// What is stored of a webhook's URL, to find it again under whatever alias.
 pub(super) fn webhook_hash(url: &str) -> [u8; 16] {
     first(Sha256::digest(url.as_bytes()).into())
@@ -83,7 +87,17 @@ fn lane_of(backend: &str, kind: u8, target: &[u8]) -> Lane {
     digest.update(backend.as_bytes());
     digest.update([0, kind]);
     digest.update(target);
-    Lane(i64::from_le_bytes(first(digest.finalize().into())))
+    let digest = i64::from_le_bytes(first(digest.finalize().into()));
+    Lane(if kind == NAME {
+        digest | NAME_BIT
+    } else {
+        digest & !NAME_BIT
+    })
+}
+
+/// Whether what waits in this lane waits for a name to be looked up, and may be for any channel of its backend.
+pub(super) fn is_of_name(lane: Lane) -> bool {
+    lane.0 & NAME_BIT != 0
 }
 
 /// The lane of an id.
@@ -93,7 +107,7 @@ pub(super) fn lane_of_id(backend: &str, id: &str) -> Lane {
 
 /// The lane of a name that cannot be looked up yet.
 pub(super) fn lane_of_name(backend: &str, name: &str) -> Lane {
-    lane_of(backend, 1, name.as_bytes())
+    lane_of(backend, NAME, name.as_bytes())
 }
 
 /// The lane of a webhook.

@@ -106,6 +106,8 @@ pub enum Refusal {
     Expired,
     /// What is stored of it cannot be read.
     Unreadable,
+    /// An operator has taken it out.
+    Dropped,
 }
 
 /// A platform's own error code, made safe to show: at most 80 letters, digits, `._-`, and nothing that could be
@@ -254,6 +256,10 @@ impl Failure {
                 reason: Refusal::Unreadable,
                 ..
             } => "unreadable",
+            Self::Refused {
+                reason: Refusal::Dropped,
+                ..
+            } => "dropped",
         }
     }
 

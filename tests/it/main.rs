@@ -22,6 +22,7 @@ mod ledger;
 mod limits;
 mod mattermost;
 mod operating;
+mod outbox;
 mod posting;
 mod process;
 mod raw;

@@ -104,6 +104,12 @@ impl Queue {
         self.lock().schedule.is_clear(lane)
     }
 
+    /// Whether nothing waits for this destination, nor for a name that may be its own.
+    #[must_use]
+    pub fn is_open(&self, lane: Lane, gateway: Gateway) -> bool {
+        self.lock().schedule.is_open(lane, gateway)
+    }
+
     /// Whether this lane was held up by its pace or its platform.
     #[must_use]
     pub fn is_throttled(&self, lane: Lane) -> bool {
@@ -300,3 +306,6 @@ impl Queue {
         self.phase.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests;

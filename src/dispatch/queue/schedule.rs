@@ -3,10 +3,14 @@
 //! A lane is served by one at a time. Between attempts it is *ready* at its own time (after a backoff), or *paused*
 //! (the platform or the pace said so; never earlier). A backend that cannot be reached holds all its lanes back but
 //! one, which probes it; when it takes posts again, the others go as well.
+//!
+//! What waits for a name to be looked up goes before its backend's other lanes, since it may turn out to be for the
+//! channel of one of them, and to have come first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
 
 /// A backend's bot, or its incoming webhooks, which are many servers and never held back together.
@@ -93,9 +97,13 @@ enum Place {
 
 #[derive(Default)]
 struct GatewayState {
+    names: BTreeSet<(Instant, Lane)>,
     ready: BTreeSet<(Instant, Lane)>,
     paused: BTreeSet<(Instant, Lane)>,
     trouble: Option<Trouble>,
+    /// How many names something waits for, and how many of them are just looked up.
+    named: usize,
+    looking_up: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -118,6 +126,13 @@ impl Schedule {
     #[must_use]
     pub fn is_clear(&self, lane: Lane) -> bool {
         !self.lanes.contains_key(&lane)
+    }
+
+    /// Whether nothing waits for this destination, nor for a name that may be its own.
+    #[must_use]
+    pub fn is_open(&self, lane: Lane, gateway: Gateway) -> bool {
+        let named = self.gateways.get(&gateway).map_or(0, |state| state.named);
+        self.is_clear(lane) && (named == 0 || is_of_name(lane))
     }
 
     /// How often in a row the head of this lane has failed.
@@ -156,15 +171,20 @@ impl Schedule {
 
     /// From now on so many more wait in this lane. They are tried only after [`Schedule::offer`].
     pub fn enter(&mut self, lane: Lane, gateway: Gateway, count: u32) {
-        let state = self.lanes.entry(lane).or_insert(LaneState {
-            gateway,
-            waiting: 0,
-            place: Place::Absent,
-            failures: 0,
-            throttled: false,
-            attempted: None,
-            again: false,
-            withdrawn: 0,
+        let state = self.lanes.entry(lane).or_insert_with(|| {
+            if is_of_name(lane) {
+                self.gateways.entry(gateway).or_default().named += 1;
+            }
+            LaneState {
+                gateway,
+                waiting: 0,
+                place: Place::Absent,
+                failures: 0,
+                throttled: false,
+                attempted: None,
+                again: false,
+                withdrawn: 0,
+            }
         });
         state.waiting += count;
         self.waiting += count as usize;
@@ -180,7 +200,7 @@ impl Schedule {
         self.waiting -= count as usize;
         if state.waiting == 0 && state.place != Place::Busy {
             self.take_out(lane);
-            self.lanes.remove(&lane);
+            self.forget(lane);
         }
     }
 
@@ -205,8 +225,14 @@ impl Schedule {
             return;
         };
         let gateway = state.gateway;
+        if is_of_name(lane)
+            && state.place == Place::Busy
+            && let Some(queue) = self.gateways.get_mut(&gateway)
+        {
+            queue.looking_up -= 1;
+        }
         if state.waiting == 0 {
-            self.lanes.remove(&lane);
+            self.forget(lane);
         } else if state.again && release == Release::Absent {
             self.put(lane, Release::Go, now);
         } else {
@@ -283,13 +309,24 @@ impl Schedule {
             state.place = Place::Busy;
             state.again = false;
         }
-        let state = self.gateways.get_mut(&gateway);
-        if let Some(trouble) = state.and_then(|state| state.trouble.as_mut())
-            && trouble.next_probe <= now
-        {
-            trouble.probe = Some(lane);
+        if let Some(state) = self.gateways.get_mut(&gateway) {
+            state.looking_up += usize::from(is_of_name(lane));
+            if let Some(trouble) = state.trouble.as_mut()
+                && trouble.next_probe <= now
+            {
+                trouble.probe = Some(lane);
+            }
         }
         Next::Take(lane)
+    }
+
+    fn forget(&mut self, lane: Lane) {
+        if let Some(state) = self.lanes.remove(&lane)
+            && is_of_name(lane)
+            && let Some(queue) = self.gateways.get_mut(&state.gateway)
+        {
+            queue.named -= 1;
+        }
     }
 
     fn put(&mut self, lane: Lane, release: Release, now: Instant) {
@@ -305,7 +342,7 @@ impl Schedule {
         };
         state.throttled |= matches!(release, Release::Pause(_));
         match state.place {
-            Place::Ready(at) => queue.ready.insert((at, lane)),
+            Place::Ready(at) => queue.ready_of(lane).insert((at, lane)),
             Place::Paused(at) => queue.paused.insert((at, lane)),
             Place::Absent | Place::Busy => false,
         };
@@ -319,7 +356,7 @@ impl Schedule {
             return;
         };
         match state.place {
-            Place::Ready(at) => queue.ready.remove(&(at, lane)),
+            Place::Ready(at) => queue.ready_of(lane).remove(&(at, lane)),
             Place::Paused(at) => queue.paused.remove(&(at, lane)),
             Place::Absent | Place::Busy => false,
         };
@@ -332,8 +369,9 @@ impl Schedule {
             return;
         };
         let late: Vec<_> = queue
-            .ready
+            .names
             .iter()
+            .chain(&queue.ready)
             .copied()
             .filter(|(at, _)| *at > now)
             .collect();
@@ -345,8 +383,8 @@ impl Schedule {
                 .attempted
                 .map_or(now, |attempted| now.max(attempted + PROBE_EVERY));
             if soon < at {
-                queue.ready.remove(&(at, lane));
-                queue.ready.insert((soon, lane));
+                queue.ready_of(lane).remove(&(at, lane));
+                queue.ready_of(lane).insert((soon, lane));
                 state.place = Place::Ready(soon);
             }
         }
@@ -357,33 +395,47 @@ impl GatewayState {
     fn end_pauses(&mut self, now: Instant, lanes: &mut HashMap<Lane, LaneState>) {
         while let Some(&(until, lane)) = self.paused.first().filter(|(until, _)| *until <= now) {
             self.paused.remove(&(until, lane));
-            self.ready.insert((until, lane));
+            self.ready_of(lane).insert((until, lane));
             if let Some(state) = lanes.get_mut(&lane) {
                 state.place = Place::Ready(until);
             }
         }
     }
 
+    fn ready_of(&mut self, lane: Lane) -> &mut BTreeSet<(Instant, Lane)> {
+        if is_of_name(lane) {
+            &mut self.names
+        } else {
+            &mut self.ready
+        }
+    }
+
     /// The lane that may go now, else when to look again, if ever without a change.
     fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
         let paused = self.paused.first().map(|(until, _)| *until);
-        let Some(&(due, lane)) = self.ready.first() else {
+        // Behind a name that is just looked up its channel waits, and that may be any.
+        let others = self.ready.first().filter(|_| self.looking_up == 0);
+        let firsts = || self.names.first().into_iter().chain(others).copied();
+        let Some(first) = firsts().next() else {
             return Err(paused);
         };
         let mut wake = None;
         let is_held = self.trouble.is_some_and(|trouble| trouble.holds);
         if !is_held {
-            if due <= now {
-                return Ok((due, lane));
+            if let Some(due) = firsts().find(|(due, _)| *due <= now) {
+                return Ok(due);
             }
-            wake = Some(due);
+            wake = firsts().map(|(due, _)| due).min();
         }
         if let Some(trouble) = self.trouble.filter(|trouble| trouble.probe.is_none()) {
             if trouble.next_probe <= now {
-                return Ok((due, lane));
+                return Ok(first);
             }
             wake = wake.into_iter().chain([trouble.next_probe]).min();
         }
         Err(wake.into_iter().chain(paused).min())
     }
 }
+
+#[cfg(test)]
+mod tests;

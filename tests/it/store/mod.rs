@@ -25,7 +25,7 @@ use crate::support::{Folder, Gate, Mattermost, Proxy, Response, Setup};
 /// A platform that was away is found to be back within 10 s; this leaves room for the messages themselves.
 const BACK: Duration = Duration::from_secs(30);
 
-fn setup(chat: &Mattermost) -> Setup {
+pub fn setup(chat: &Mattermost) -> Setup {
     Proxy::setup()
         .without_limits()
         // A held answer is not to be mistaken for one that does not come.
@@ -40,13 +40,13 @@ fn start(chat: &Mattermost, folder: &Folder) -> Proxy {
 
 /// Posts without waiting for the platform.
 #[track_caller]
-fn post(proxy: &Proxy, channel: &str, text: &str) -> Response {
+pub fn post(proxy: &Proxy, channel: &str, text: &str) -> Response {
     proxy.post_message(channel, text, &[("wait", "0")])
 }
 
 /// The same, and it is promised; its id.
 #[track_caller]
-fn queue(proxy: &Proxy, channel: &str, text: &str) -> String {
+pub fn queue(proxy: &Proxy, channel: &str, text: &str) -> String {
     let answer = post(proxy, channel, text);
     assert_eq!(answer.status, 202, "{text}: {}", answer.text());
     answer.json()["id"].as_str().unwrap().to_owned()
@@ -54,7 +54,7 @@ fn queue(proxy: &Proxy, channel: &str, text: &str) -> String {
 
 /// Queues numbered messages; their texts.
 #[track_caller]
-fn queue_all(proxy: &Proxy, channel: &str, prefix: &str, count: usize) -> Vec<String> {
+pub fn queue_all(proxy: &Proxy, channel: &str, prefix: &str, count: usize) -> Vec<String> {
     let texts: Vec<String> = (0..count)
         .map(|n| format!("{prefix} number {n:04}"))
         .collect();
@@ -66,7 +66,7 @@ fn queue_all(proxy: &Proxy, channel: &str, prefix: &str, count: usize) -> Vec<St
 
 /// The platform takes a first message and answers when the gate opens; until then everything behind it waits.
 #[track_caller]
-fn hold(proxy: &Proxy, chat: &Mattermost, channel: &str) -> (Gate, String) {
+pub fn hold(proxy: &Proxy, chat: &Mattermost, channel: &str) -> (Gate, String) {
     let (gate, text, before) = (Gate::new(), "holds the others up", chat.posts().len());
     chat.hold_next(&gate);
     queue(proxy, channel, text);
@@ -75,7 +75,7 @@ fn hold(proxy: &Proxy, chat: &Mattermost, channel: &str) -> (Gate, String) {
 }
 
 /// What a channel shows, in order.
-fn shown(chat: &Mattermost, channel: &str) -> Vec<String> {
+pub fn shown(chat: &Mattermost, channel: &str) -> Vec<String> {
     chat.posts()
         .into_iter()
         .filter(|post| post.channel_id == channel)
@@ -85,7 +85,7 @@ fn shown(chat: &Mattermost, channel: &str) -> Vec<String> {
 
 /// The channel shows these messages in this order, once each, as soon as the proxy has come to the last.
 #[track_caller]
-fn assert_shown(chat: &Mattermost, channel: &str, texts: &[String]) {
+pub fn assert_shown(chat: &Mattermost, channel: &str, texts: &[String]) {
     eventually("every message is delivered", || {
         shown(chat, channel).len() >= texts.len()
     });
@@ -94,7 +94,7 @@ fn assert_shown(chat: &Mattermost, channel: &str, texts: &[String]) {
 
 /// Asks until the answer is yes: for what only the proxy or the fake can tell.
 #[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let (end, never) = (Instant::now() + BACK, Gate::new());
     while !is_so() {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -105,21 +105,21 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// The receipt of a message.
 #[track_caller]
-fn receipt(proxy: &Proxy, id: &str) -> Value {
+pub fn receipt(proxy: &Proxy, id: &str) -> Value {
     let answer = proxy.get(format!("/deliveries/{id}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
 #[track_caller]
-fn wait_for_status(proxy: &Proxy, id: &str, status: &str) -> Value {
+pub fn wait_for_status(proxy: &Proxy, id: &str, status: &str) -> Value {
     eventually(status, || receipt(proxy, id)["status"] == status);
     receipt(proxy, id)
 }
 
 /// The ids of everything in this state, newest first, all pages.
 #[track_caller]
-fn listed(proxy: &Proxy, status: &str) -> Vec<String> {
+pub fn listed(proxy: &Proxy, status: &str) -> Vec<String> {
     let (mut ids, mut after) = (Vec::new(), String::new());
     loop {
         let page = proxy.get(format!("/deliveries?status={status}{after}"));
@@ -148,7 +148,7 @@ fn store_state(proxy: &Proxy) -> (u16, String, String) {
 }
 
 #[track_caller]
-fn assert_refused(answer: &Response, code: &str) {
+pub fn assert_refused(answer: &Response, code: &str) {
     assert_eq!(
         answer.verdict(),
         (503, code.to_owned()),
@@ -168,7 +168,7 @@ fn promised(shown: Vec<String>, texts: &[String]) -> Vec<String> {
 }
 
 /// How often somebody tried to post.
-fn sends(chat: &Mattermost) -> usize {
+pub fn sends(chat: &Mattermost) -> usize {
     let all = chat.requests();
     all.iter()
         .filter(|one| one.path() == "/api/v4/posts")
@@ -176,7 +176,7 @@ fn sends(chat: &Mattermost) -> usize {
 }
 
 /// How many attempts a receipt tells of.
-fn attempts(receipt: &Value) -> u64 {
+pub fn attempts(receipt: &Value) -> u64 {
     let first = receipt["deliveries"][0]["attempts"].as_u64();
     first.or(receipt["attempts"].as_u64()).unwrap_or_default()
 }

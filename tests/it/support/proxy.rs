@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Setup {
     env: Vec<(String, String)>,
     args: Vec<String>,
     canaries: Vec<String>,
+    dir: Option<PathBuf>,
 }
 
 impl Setup {
@@ -74,6 +76,12 @@ impl Setup {
     /// Adds a command-line argument.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Runs it in this folder, for what it does by default where it stands.
+    pub fn dir(mut self, path: &Path) -> Self {
+        self.dir = Some(path.to_owned());
         self
     }
 
@@ -137,6 +145,9 @@ impl Setup {
             command.env("PATH", path);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
         let mut child = command.spawn().expect("cannot start the proxy");
         let (stdout, out_reader) = output::collect(child.stdout.take().unwrap());
         let (stderr, err_reader) = output::collect(child.stderr.take().unwrap());
@@ -199,6 +210,7 @@ impl Proxy {
             env: Vec::new(),
             args: Vec::new(),
             canaries: Vec::new(),
+            dir: None,
         };
         [
             ("HOST", "127.0.0.1"),

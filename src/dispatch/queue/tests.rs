@@ -1,0 +1,122 @@
+//! Room, holds, and who is told.
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Clock as _, ManualClock};
+
+const BOT: Gateway = Gateway {
+    backend: "mattermost",
+    webhooks: false,
+};
+const LANE: Lane = Lane(2);
+
+fn key() -> Key {
+    (DeliveryId::generate(), 0)
+}
+
+fn ended() -> Ended {
+    Ended::Delivered(Posted::default())
+}
+
+#[test]
+fn what_does_not_fit_reserves_nothing() {
+    let queue = Queue::new(3);
+    assert_eq!(queue.reserve(&[(LANE, BOT), (LANE, BOT)]), Ok(()));
+
+    let beyond = queue.reserve(&[(LANE, BOT), (LANE, BOT)]);
+
+    assert_eq!((beyond, queue.waiting()), (Err(OutboxFull), 2));
+    queue.leave(LANE, 1);
+    assert_eq!(queue.reserve(&[(LANE, BOT), (LANE, BOT)]), Ok(()));
+}
+
+#[test]
+fn from_its_reservation_on_others_queue_behind_it() {
+    let (queue, now) = (Queue::new(9), ManualClock::default().now());
+    assert!(queue.is_clear(LANE));
+
+    let reserved = queue.reserve(&[(LANE, BOT)]);
+
+    assert_eq!(reserved, Ok(()));
+    assert!(!queue.is_clear(LANE));
+    assert_eq!(queue.next(now), Next::Idle);
+    queue.stored(LANE, Release::Go, now);
+    assert_eq!(queue.next(now), Next::Take(LANE));
+}
+
+#[test]
+fn a_hold_is_for_all_or_none() {
+    let (queue, one, other) = (Queue::new(9), key(), key());
+
+    assert!(queue.hold(&[one]));
+    assert!(!queue.hold(&[other, one]));
+    assert!(queue.hold(&[other]), "a failed hold has held something");
+    queue.let_go(&[one, other]);
+    assert!(queue.hold(&[other, one]));
+}
+
+#[test]
+fn what_was_read_before_something_was_taken_out_is_not_tried() {
+    let (queue, key) = (Queue::new(9), key());
+    assert_eq!(queue.reserve(&[(LANE, BOT)]), Ok(()));
+    let read = queue.withdrawn(LANE);
+
+    assert!(queue.withdraw(&[(key, LANE)]));
+    queue.let_go(&[key]);
+
+    assert!(!queue.hold_unchanged(LANE, read, &[key]));
+    assert!(queue.hold_unchanged(LANE, queue.withdrawn(LANE), &[key]));
+    assert!(!queue.withdraw(&[(key, LANE)]), "it is being tried");
+}
+
+#[test]
+fn who_waits_is_told_or_promised_and_never_both() {
+    let (queue, told, promised) = (Queue::new(9), key(), key());
+    let (mut first, mut second) = (queue.expect(told), queue.expect(told));
+    let mut third = queue.expect(promised);
+
+    let callers = queue.callers(told);
+    assert!(!queue.promise(told), "its end is just being told");
+    for caller in callers {
+        assert!(caller.send(ended()).is_ok());
+    }
+
+    assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
+    assert!(queue.promise(promised) && queue.callers(promised).is_empty());
+    assert!(third.try_recv().is_err());
+}
+
+#[test]
+fn who_has_gone_away_does_not_wait() {
+    let (queue, key) = (Queue::new(9), key());
+
+    drop(queue.expect(key));
+
+    assert!(queue.callers(key).is_empty());
+}
+
+#[test]
+fn a_process_that_stops_begins_nothing() {
+    let (queue, now) = (Queue::new(9), ManualClock::default().now());
+    queue.load(LANE, BOT, 1, Release::Go, now);
+
+    queue.enter_phase(Phase::Stopping);
+
+    assert_eq!(queue.next(now + Duration::from_secs(9)), Next::Idle);
+    queue.enter_phase(Phase::Serving);
+    assert_eq!(queue.phase(), Phase::Stopping, "there is no way back");
+}
+
+#[test]
+fn what_an_earlier_process_left_keeps_its_pause() {
+    let (queue, now) = (Queue::new(1), ManualClock::default().now());
+    let pause = Duration::from_secs(30);
+
+    queue.load(LANE, BOT, 5, Release::Pause(pause), now);
+    queue.hurry(LANE, now);
+
+    assert_eq!(queue.waiting(), 5);
+    assert_eq!(queue.next(now), Next::At(now + pause));
+    assert!(queue.is_throttled(LANE));
+}

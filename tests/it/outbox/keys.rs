@@ -1,0 +1,338 @@
+//! `once` and `Idempotency-Key`: a repeat answers what became of the first, and posts nothing.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use super::{Pair, Stage, entries, id, wait_until_waiting};
+use crate::store::{assert_refused, hold, listed, receipt, shown, wait_for_status};
+use crate::support::{Gate, Mattermost, Response, Slack, message_path};
+
+const TEXT: &str = "posted once and only once";
+const CI: &str = "a-secret-of-the-ci-system";
+const DEPLOY: &str = "a-secret-of-the-deployer";
+
+#[track_caller]
+fn once(stage: &Stage, key: &str, wait: &str) -> Response {
+    let query = [("once", key), ("wait", wait)];
+    stage.proxy.post_message(&stage.builds, TEXT, &query)
+}
+
+#[track_caller]
+fn with_header(stage: &Stage, header: &str, query: &[(&str, &str)]) -> Response {
+    let target = message_path(&stage.builds, TEXT, query);
+    let headers = [("Idempotency-Key", header)];
+    stage.proxy.request("POST", target, &headers)
+}
+
+/// What two receipts of one message have in common.
+#[track_caller]
+fn told(answer: &Response) -> (u16, String, String) {
+    let body = answer.json();
+    let post = body["deliveries"][0]["message_id"].to_string();
+    (answer.status, id(answer), post)
+}
+
+#[test]
+fn fifty_repeats_at_once_make_one_post() {
+    let stage = Stage::new();
+
+    let answers: Vec<Response> = thread::scope(|scope| {
+        let repeats: Vec<_> = (0..50)
+            .map(|_| scope.spawn(|| once(&stage, "build-42", "60")))
+            .collect();
+        repeats.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+
+    let told: BTreeSet<_> = answers.iter().map(told).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(answers[0].verdict(), (200, "delivered".to_owned()));
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
+}
+
+#[test]
+fn fifty_repeats_at_once_make_one_post_without_an_outbox() {
+    let stage = Stage::with(&[("DATABASE_URL", "none")]);
+
+    let told: BTreeSet<_> = thread::scope(|scope| {
+        let repeats: Vec<_> = (0..50)
+            .map(|_| scope.spawn(|| told(&once(&stage, "build-42", "60"))))
+            .collect();
+        repeats.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
+}
+
+#[test]
+fn the_header_bare_or_in_quotes_is_the_option() {
+    let stage = Stage::new();
+
+    let first = once(&stage, "build-42", "20");
+    let bare = with_header(&stage, "build-42", &[]);
+    let quoted = with_header(&stage, "\"build-42\"", &[]);
+    let both = with_header(&stage, "\"build-42\"", &[("once", "build-42")]);
+
+    let ids = [&first, &bare, &quoted, &both].map(id);
+    assert!(ids.iter().all(|one| *one == ids[0]), "{ids:?}");
+    assert_eq!(stage.chat.posts().len(), 1);
+}
+
+#[test]
+fn a_header_that_contradicts_the_option_is_refused() {
+    let stage = Stage::new();
+
+    let answer = with_header(&stage, "build-42", &[("once", "build-43")]);
+
+    assert_eq!(answer.verdict(), (400, "bad-option".to_owned()));
+    assert_eq!(stage.chat.posts().len(), 0);
+}
+
+#[test]
+fn a_repeat_tells_how_the_message_stands_now() {
+    let stage = Stage::new();
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let promised = once(&stage, "build-42", "0");
+    let waits = once(&stage, "build-42", "0");
+    gate.open();
+    wait_for_status(&stage.proxy, &id(&promised), "delivered");
+    let arrived = once(&stage, "build-42", "0");
+
+    assert_eq!(promised.verdict(), (202, "queued".to_owned()));
+    assert_eq!(waits.verdict(), (202, "queued".to_owned()));
+    assert_eq!(arrived.verdict(), (200, "delivered".to_owned()));
+    assert_eq!([id(&waits), id(&arrived)], [id(&promised), id(&promised)]);
+    let location = format!("/deliveries/{}", id(&promised));
+    assert_eq!(waits.header("Location"), Some(&*location));
+    assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
+}
+
+/// A repeat waits as long as it likes for what the first post did not wait for.
+#[test]
+fn a_repeat_may_wait_for_the_first() {
+    let stage = Stage::new();
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &stage.builds);
+    let promised = once(&stage, "build-42", "0");
+
+    let short = once(&stage, "build-42", "1");
+    let long = thread::scope(|scope| {
+        let repeat = scope.spawn(|| once(&stage, "build-42", "60"));
+        gate.open();
+        repeat.join().unwrap()
+    });
+
+    assert_eq!(short.verdict(), (202, "queued".to_owned()));
+    assert_eq!(long.verdict(), (200, "delivered".to_owned()));
+    assert_eq!([id(&short), id(&long)], [id(&promised), id(&promised)]);
+}
+
+#[test]
+fn a_key_belongs_to_one_message() {
+    for outbox in [true, false] {
+        let stage = match outbox {
+            true => Stage::new(),
+            false => Stage::with(&[("DATABASE_URL", "none")]),
+        };
+        let key = ("once", "build-42");
+        let first = once(&stage, "build-42", "20");
+
+        let others = [
+            stage.proxy.post_message(&stage.builds, "other", &[key]),
+            stage.proxy.post_message(&stage.deploys, TEXT, &[key]),
+            stage
+                .proxy
+                .post_message(&stage.builds, TEXT, &[key, ("title", "A heading")]),
+            stage
+                .proxy
+                .post_message(&stage.builds, TEXT, &[key, ("level", "error")]),
+        ];
+        let repeat = once(&stage, "build-42", "5");
+
+        for other in others {
+            assert_eq!(other.verdict(), (422, "key-reused".to_owned()), "{outbox}");
+        }
+        assert_eq!(told(&repeat), told(&first), "{outbox}");
+        assert_eq!(stage.chat.posts().len(), 1, "{outbox}");
+    }
+}
+
+#[test]
+fn a_key_belongs_to_one_caller() {
+    let tokens = format!("ci={CI} deploy={DEPLOY}");
+    let stage = Stage::with(&[("PROXY_TOKENS", &tokens)]);
+    let post = |token: &str| {
+        let query = [("once", "build-42")];
+        stage
+            .proxy
+            .post_message_as(token, &stage.builds, TEXT, &query)
+    };
+
+    let (ci, deploy, again) = (post(CI), post(DEPLOY), post(CI));
+
+    assert_eq!([ci.status, deploy.status, again.status], [200; 3]);
+    assert_eq!(id(&ci), id(&again));
+    assert_ne!(id(&ci), id(&deploy));
+    assert_eq!(stage.chat.posts().len(), 2);
+}
+
+#[test]
+fn a_key_survives_a_restart_and_a_kill() {
+    let mut stage = Stage::new();
+    let first = once(&stage, "build-42", "20");
+
+    stage.proxy.terminate();
+    stage.restart();
+    let after_restart = once(&stage, "build-42", "20");
+    stage.restart();
+    let after_kill = once(&stage, "build-42", "20");
+
+    assert_eq!(told(&after_restart), told(&first));
+    assert_eq!(told(&after_kill), told(&first));
+    assert_eq!(stage.chat.posts().len(), 1);
+}
+
+#[test]
+fn a_post_refused_for_good_frees_its_key() {
+    for outbox in [true, false] {
+        let stage = match outbox {
+            true => Stage::new(),
+            false => Stage::with(&[("DATABASE_URL", "none")]),
+        };
+        stage.chat.next(Mattermost::error(
+            400,
+            "api.context.invalid_body_param.app_error",
+        ));
+
+        let refused = once(&stage, "build-42", "20");
+        let again = once(&stage, "build-42", "20");
+
+        assert_eq!(
+            refused.verdict(),
+            (502, "backend-rejected".to_owned()),
+            "{outbox}"
+        );
+        assert_eq!(again.verdict(), (200, "delivered".to_owned()), "{outbox}");
+        assert_ne!(id(&refused), id(&again), "{outbox}");
+    }
+}
+
+#[test]
+fn without_an_outbox_a_repeat_of_what_is_under_way_is_told_so() {
+    let stage = Stage::with(&[("DATABASE_URL", "none")]);
+    let gate = Gate::new();
+    stage.chat.hold_next(&gate);
+
+    let (first, meanwhile) = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "60"));
+        stage.chat.wait_for_posts(1);
+        let meanwhile = once(&stage, "build-42", "1");
+        gate.open();
+        (first.join().unwrap(), meanwhile)
+    });
+    let after = once(&stage, "build-42", "1");
+
+    assert_eq!(meanwhile.verdict(), (409, "in-progress".to_owned()));
+    assert_eq!(told(&after), told(&first));
+    assert_eq!(stage.chat.posts().len(), 1);
+}
+
+/// What one destination of two took is not posted there again.
+#[test]
+fn a_message_that_arrived_in_part_is_not_repeated() {
+    let pair = Pair::new();
+    pair.slack.next(Slack::error("is_archived"));
+    let query = [("once", "build-42")];
+
+    let first = pair.proxy.post_message("both", TEXT, &query);
+    let repeat = pair.proxy.post_message("both", TEXT, &query);
+
+    assert_eq!(first.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(repeat.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(id(&first), id(&repeat));
+    assert_eq!(entries(&first.json()), entries(&repeat.json()));
+    assert_eq!(pair.posts(), (1, 0));
+}
+
+/// A message with a key is stored before it is tried, so its receipt can be looked up.
+#[test]
+fn what_has_a_key_has_a_receipt() {
+    let stage = Stage::new();
+
+    let answer = once(&stage, "build-42", "20");
+
+    let kept = receipt(&stage.proxy, &id(&answer));
+    assert_eq!(kept["status"], "delivered");
+    assert_eq!(kept["deliveries"][0], {
+        let mut entry = answer.json()["deliveries"][0].clone();
+        entry["attempts"] = 1.into();
+        entry
+    });
+}
+
+#[test]
+fn a_key_without_room_for_its_message_is_free() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let refused = once(&stage, "build-42", "1");
+    gate.open();
+    wait_until_waiting(&stage.proxy, 0);
+    let again = once(&stage, "build-42", "20");
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(again.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
+}
+
+/// Dropped by an operator, it has ended: the key still belongs to it.
+#[test]
+fn a_repeat_of_what_was_dropped_is_told_so() {
+    let stage = Stage::new();
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+    let promised = once(&stage, "build-42", "0");
+    let path = format!("/deliveries/{}", id(&promised));
+    let dropped = stage.proxy.request("DELETE", path, &[]);
+
+    let repeat = once(&stage, "build-42", "20");
+    gate.open();
+    wait_until_waiting(&stage.proxy, 0);
+
+    assert_eq!((promised.status, dropped.status), (202, 200));
+    assert_eq!(repeat.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!(id(&repeat), id(&promised));
+    assert_eq!(shown(&stage.chat, &stage.builds), [first]);
+}
+
+/// Somebody waits for a message that an operator drops.
+#[test]
+fn who_waits_for_what_is_dropped_is_told() {
+    let stage = Stage::new();
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let answer = thread::scope(|scope| {
+        let post = scope.spawn(|| once(&stage, "build-42", "3"));
+        wait_until_waiting(&stage.proxy, 2);
+        let newest = &listed(&stage.proxy, "queued")[0];
+        let path = format!("/deliveries/{newest}");
+        assert_eq!(stage.proxy.request("DELETE", path, &[]).status, 200);
+        post.join().unwrap()
+    });
+    gate.open();
+
+    assert_eq!(answer.verdict(), (502, "backend-rejected".to_owned()));
+}
+
+/// Section 1.1: a GET that was promised is not promised again.
+#[test]
+fn the_same_get_is_promised_once() {
+    let stage = Stage::new();
+    let target = message_path(&stage.builds, TEXT, &[("wait", "0")]);
+
+    let (first, again) = (stage.proxy.get(&target), stage.proxy.get(&target));
+    wait_for_status(&stage.proxy, &id(&first), "delivered");
+
+    assert_eq!((first.status, again.status), (202, 202));
+    assert_eq!(id(&first), id(&again));
+    assert_eq!(stage.chat.posts().len(), 1);
+}

@@ -1,0 +1,151 @@
+//! An alias with several destinations: one receipt, one entry for each, whatever became of them.
+
+use super::{Pair, entries, id, reason};
+use crate::store::{assert_refused, listed, queue, receipt, wait_for_status};
+use crate::support::{Response, Slack};
+
+const TEXT: &str = "for both of them";
+
+#[track_caller]
+fn post(pair: &Pair, wait: &str) -> Response {
+    pair.proxy.post_message("both", TEXT, &[("wait", wait)])
+}
+
+fn both(mattermost: &str, slack: &str) -> Vec<(String, String)> {
+    vec![
+        ("mattermost".to_owned(), mattermost.to_owned()),
+        ("slack".to_owned(), slack.to_owned()),
+    ]
+}
+
+#[test]
+fn what_all_destinations_took_is_delivered() {
+    let pair = Pair::new();
+
+    let answer = post(&pair, "20");
+
+    assert_eq!(answer.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(entries(&answer.json()), both("delivered", "delivered"));
+    assert_eq!(pair.posts(), (1, 1));
+    assert_eq!(listed(&pair.proxy, "delivered"), [""; 0]);
+}
+
+#[test]
+fn what_waits_for_one_destination_is_queued_and_its_receipt_is_whole() {
+    let pair = Pair::new();
+    pair.slack.down();
+
+    let answer = post(&pair, "1");
+    let kept = receipt(&pair.proxy, &id(&answer));
+    pair.slack.up();
+    let after = wait_for_status(&pair.proxy, &id(&answer), "delivered");
+
+    assert_eq!(reason(&answer), (202, "backend-unavailable".to_owned()));
+    assert_eq!(entries(&answer.json()), both("delivered", "queued"));
+    assert_eq!(entries(&kept), both("delivered", "queued"));
+    assert_eq!(entries(&after), both("delivered", "delivered"));
+    assert_eq!(
+        after["deliveries"][0]["message_id"],
+        pair.chat.posts()[0].id
+    );
+    assert_eq!(pair.posts(), (1, 1));
+}
+
+#[test]
+fn what_one_destination_refused_is_partly_rejected() {
+    let pair = Pair::new();
+    pair.slack.next(Slack::error("is_archived"));
+
+    let answer = post(&pair, "20");
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(entries(&answer.json()), both("delivered", "failed"));
+    assert_eq!(pair.posts(), (1, 0));
+}
+
+#[test]
+fn what_one_refused_and_waits_for_the_other_is_partly_rejected_and_still_promised() {
+    let pair = Pair::new();
+    pair.chat.down();
+    pair.slack.next(Slack::error("is_archived"));
+
+    let answer = post(&pair, "1");
+    let kept = receipt(&pair.proxy, &id(&answer));
+    pair.chat.up();
+    let after = wait_for_status(&pair.proxy, &id(&answer), "failed");
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(entries(&answer.json()), both("queued", "failed"));
+    assert_eq!(entries(&kept), both("queued", "failed"));
+    assert_eq!(kept["deliveries"][1]["platform_code"], "is_archived");
+    assert_eq!(entries(&after), both("delivered", "failed"));
+    assert_eq!(pair.posts(), (1, 0));
+}
+
+#[test]
+fn without_a_wait_it_is_stored_for_all() {
+    let pair = Pair::new();
+    pair.chat.down();
+    pair.slack.down();
+
+    let answer = post(&pair, "0");
+    let waiting = listed(&pair.proxy, "queued");
+    pair.chat.up();
+    pair.slack.up();
+
+    assert_eq!(reason(&answer), (202, "async".to_owned()));
+    assert_eq!(entries(&answer.json()), both("queued", "queued"));
+    assert_eq!(waiting, [id(&answer)]);
+    let after = wait_for_status(&pair.proxy, &id(&answer), "delivered");
+    assert_eq!(entries(&after), both("delivered", "delivered"));
+    assert_eq!(pair.posts(), (1, 1));
+}
+
+#[test]
+fn what_has_no_room_for_all_is_stored_for_none() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.chat.down();
+
+    let refused = post(&pair, "0");
+    let kept = listed(&pair.proxy, "queued");
+    pair.chat.up();
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(kept, [""; 0]);
+    assert_eq!(pair.posts(), (0, 0));
+}
+
+/// What arrived is said to have arrived, and for the rest there was no room.
+#[test]
+fn what_has_no_room_for_the_one_that_waits_is_partly_rejected() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.slack.down();
+    let ops = format!("slack:{}", pair.slack.channel("ops"));
+    queue(&pair.proxy, &ops, "takes the only room");
+
+    let answer = post(&pair, "1");
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(entries(&answer.json()), both("delivered", "failed"));
+    assert_eq!(pair.posts(), (1, 0));
+}
+
+#[test]
+fn what_waits_for_both_is_one_message() {
+    let pair = Pair::new();
+    pair.chat.down();
+    pair.slack.down();
+
+    let answer = post(&pair, "1");
+    let waiting = listed(&pair.proxy, "queued");
+    let kept = receipt(&pair.proxy, &id(&answer));
+    pair.chat.up();
+    pair.slack.up();
+    let after = wait_for_status(&pair.proxy, &id(&answer), "delivered");
+
+    assert_eq!(reason(&answer), (202, "backend-unavailable".to_owned()));
+    assert_eq!(entries(&kept), both("queued", "queued"));
+    assert_eq!(waiting, [id(&answer)]);
+    assert_eq!(entries(&after), both("delivered", "delivered"));
+    assert_eq!(pair.posts(), (1, 1));
+}

@@ -1,0 +1,183 @@
+//! Trying again: who waits for whom, how often, and when it is over.
+
+use serde_json::Value;
+
+use super::{Stage, id, waiting};
+use crate::store::{
+    attempts, eventually, hold, listed, queue, receipt, setup, shown, wait_for_status,
+};
+use crate::support::mattermost::Access;
+use crate::support::{Folder, Mattermost, Proxy, Slack};
+
+/// `/ready`'s words on the chat server.
+fn health(proxy: &Proxy) -> (Value, Value) {
+    let ready = proxy.get("/ready").json();
+    let backends = ready["backends"].as_array().unwrap();
+    let ours = backends.iter().find(|one| one["name"] == "mattermost");
+    let ours = ours.unwrap();
+    (ours["status"].clone(), ours["reason"].clone())
+}
+
+#[test]
+fn a_platform_that_hangs_holds_up_no_other() {
+    let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
+    let proxy = setup(&chat).with(&slack).outbox(&folder).start();
+    let builds = format!("mattermost:{}", chat.channel("builds"));
+    let ops = format!("slack:{}", slack.channel("ops"));
+    let (gate, _) = hold(&proxy, &chat, &builds);
+    let behind = queue(&proxy, &builds, "behind what hangs");
+
+    let others: Vec<String> = (0..5)
+        .map(|n| queue(&proxy, &ops, &format!("not behind it {n}")))
+        .collect();
+    for other in &others {
+        wait_for_status(&proxy, other, "delivered");
+    }
+
+    assert_eq!(chat.posts().len(), 1);
+    gate.open();
+    wait_for_status(&proxy, &behind, "delivered");
+}
+
+#[test]
+fn a_channel_that_hangs_holds_up_no_other() {
+    let stage = Stage::new();
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+
+    let other = queue(&stage.proxy, &stage.deploys, "not behind it");
+    wait_for_status(&stage.proxy, &other, "delivered");
+
+    assert_eq!(shown(&stage.chat, &stage.builds), [first]);
+    assert_eq!(waiting(&stage.proxy), 1);
+    gate.open();
+}
+
+const CHANNELS: usize = 40;
+
+/// Each of these waits for the platform; then it is back.
+#[track_caller]
+fn assert_probed_by_one(stage: &Stage, channels: &[String]) {
+    stage.chat.down();
+    let ids: Vec<String> = channels
+        .iter()
+        .map(|channel| queue(&stage.proxy, channel, "waits for the platform"))
+        .collect();
+    let tried = || -> u64 {
+        let attempts = |id: &String| attempts(&receipt(&stage.proxy, id));
+        ids.iter().map(attempts).sum()
+    };
+
+    eventually("it is probed again and again", || tried() >= 3);
+    let during = tried();
+    stage.chat.up();
+    eventually("everything is delivered", || {
+        listed(&stage.proxy, "delivered").len() == channels.len()
+    });
+
+    // Some may have been under way before the first one failed; after that it is one at a time.
+    assert!(during <= 10, "{during}");
+    assert_eq!(stage.chat.posts().len(), channels.len());
+}
+
+fn names() -> impl Iterator<Item = String> {
+    (0..CHANNELS).map(|n| format!("channel-{n}"))
+}
+
+/// However many channels wait, one message at a time asks whether the platform is back.
+#[test]
+fn one_message_probes_a_platform_that_is_away() {
+    let stage = Stage::new();
+    let channels: Vec<String> = names()
+        .map(|name| stage.chat.set_channel(&name, Access::Member))
+        .collect();
+
+    assert_probed_by_one(&stage, &channels);
+}
+
+/// The same where what waits is still to be looked up.
+#[test]
+fn one_name_probes_a_platform_that_is_away() {
+    let stage = Stage::new();
+    names().for_each(|name| {
+        stage.chat.set_channel(&name, Access::Member);
+    });
+    let channels: Vec<String> = names().map(|name| format!("acme/{name}")).collect();
+
+    assert_probed_by_one(&stage, &channels);
+}
+
+#[test]
+fn refused_credentials_are_told_to_who_waits_and_wait_for_who_was_promised() {
+    let stage = Stage::new();
+    stage.chat.replace_token();
+    stage.chat.forget();
+
+    let waits = stage.patient(&stage.builds, "somebody waits for it", "20");
+    let promised = stage.patient(&stage.builds, "it was promised", "0");
+    eventually("the promised one was tried", || {
+        attempts(&receipt(&stage.proxy, &id(&promised))) > 0 || health(&stage.proxy).0 == "failing"
+    });
+    let state = health(&stage.proxy);
+    let kept = receipt(&stage.proxy, &id(&promised));
+    stage.proxy.terminate();
+    let again = stage.own.clone().with(&stage.chat).start();
+    wait_for_status(&again, &id(&promised), "delivered");
+
+    assert_eq!(waits.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!(state, ("failing".into(), "credentials".into()));
+    assert_eq!(kept["status"], "queued");
+    assert_eq!(health(&again).0, "ok");
+    assert_eq!(shown(&stage.chat, &stage.builds), ["it was promised"]);
+}
+
+/// Behind what was promised and is refused, a caller waits for the credentials to be mended, or is promised as well.
+#[test]
+fn behind_a_promise_that_is_refused_one_is_promised_too() {
+    let stage = Stage::new();
+    stage.chat.replace_token();
+    stage.chat.forget();
+    let promised = queue(&stage.proxy, &stage.builds, "it was promised");
+    eventually("it was tried", || {
+        attempts(&receipt(&stage.proxy, &promised)) > 0
+    });
+
+    let behind = stage.patient(&stage.builds, "somebody waits for it", "1");
+
+    assert_eq!(behind.verdict(), (202, "queued".to_owned()));
+    assert_eq!(listed(&stage.proxy, "failed"), [""; 0]);
+}
+
+#[test]
+fn what_is_too_old_ends_and_says_so() {
+    let stage = Stage::with(&[("DELIVER_MAX_AGE", "1s")]);
+    stage.chat.down();
+
+    let promised = queue(&stage.proxy, &stage.builds, "soon too old");
+    let ended = wait_for_status(&stage.proxy, &promised, "failed");
+    stage.chat.up();
+    let next = stage.patient(&stage.builds, "new enough", "20");
+
+    assert_eq!(ended["deliveries"][0]["reason"], "expired");
+    let error = ended["error"].as_str().unwrap();
+    assert!(error.contains("DELIVER_MAX_AGE"), "{error}");
+    assert_eq!(next.status, 200);
+    assert_eq!(shown(&stage.chat, &stage.builds), ["new enough"]);
+    assert_eq!(waiting(&stage.proxy), 0);
+}
+
+#[test]
+fn a_receipt_goes_when_its_time_is_over() {
+    let mut stage = Stage::with(&[("RECEIPT_RETENTION", "1s")]);
+    let promised = queue(&stage.proxy, &stage.builds, "told of for a second");
+    wait_for_status(&stage.proxy, &promised, "delivered");
+    stage.chat.down();
+    let waits = queue(&stage.proxy, &stage.builds, "waits longer than that");
+
+    eventually("the receipt is gone", || {
+        stage.restart();
+        let path = format!("/deliveries/{promised}");
+        stage.proxy.get(path).status == 404
+    });
+
+    assert_eq!(receipt(&stage.proxy, &waits)["status"], "queued");
+}
