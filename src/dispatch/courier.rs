@@ -3,17 +3,20 @@
 //! A lane's next message is begun only after the end of the one before is on disk, so a crash repeats at most one
 //! message of a lane.
 
+mod house;
+
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{FutureExt as _, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::oneshot::Sender;
 
 use crate::domain::delivery::{Failure, Post, Refusal};
-use crate::outbox::{Kind, Lane, Retention, Row, Settled, State, StoreError, Waiting};
+use crate::outbox::{Kind, Lane, Retention, Row, Settled, State, StoreError};
 
-use super::queue::schedule::{Gateway, Next, Release};
-use super::queue::{Ended, Key};
+use super::queue::schedule::{Next, Release};
+use super::queue::{Ended, Key, Queue};
 use super::settle::{Attempt, tell, verdict};
 use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
@@ -43,9 +46,22 @@ const STREAK: usize = 32;
 const LOOK_UP_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a lane is left alone when the store does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How often receipts are expired, and how many at once.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
-const EXPIRE_BATCH: usize = 1000;
+/// How long a lane is left alone after a panic.
+const PANIC_PAUSE: Duration = Duration::from_secs(60);
+/// A message that has waited too long is looked at so much later, so that no rounding makes it seem young.
+const AFTER_THE_END: Duration = Duration::from_millis(50);
+
+/// Deliveries that nobody else tries or drops, as long as it lives.
+struct Hold<'a> {
+    queue: &'a Queue,
+    keys: Vec<Key>,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.queue.let_go(&self.keys);
+    }
+}
 
 /// What one step in a lane came to.
 enum Step {
@@ -74,35 +90,6 @@ impl Courier {
         })
     }
 
-    /// Takes over what an earlier process left, with the pauses that platforms asked for. If that was killed, the first
-    /// message of each lane may have been posted: its repeat is counted as ambiguous.
-    pub fn load(&self, waiting: &[Waiting], is_doubtful: bool) {
-        let now = self.dispatcher.shared.clock.now();
-        let now_ms = self.dispatcher.unix_ms();
-        let platforms = &self.dispatcher.shared.platforms;
-        for found in waiting {
-            let Some(platform) = platforms.iter().find(|p| p.name == found.backend) else {
-                tracing::error!(backend = %found.backend, waiting = found.count, "messages wait for a backend that this version does not know");
-                continue;
-            };
-            let gateway = Gateway {
-                backend: platform.name,
-                webhooks: found.is_webhook,
-            };
-            let pause = Duration::from_millis(found.not_before_ms.saturating_sub(now_ms));
-            let release = if pause.is_zero() {
-                Release::Go
-            } else {
-                Release::Pause(pause)
-            };
-            let queue = &self.desk.queue;
-            queue.load(found.lane, gateway, found.count, release, now);
-            if is_doubtful {
-                queue.doubt(found.lane);
-            }
-        }
-    }
-
     /// Delivers until the process stops; what is in flight then is finished within the grace.
     pub async fn run(&self) {
         let mut phases = self.desk.queue.phases();
@@ -119,7 +106,7 @@ impl Courier {
             let room = active.len() < MAX_ACTIVE;
             let next = match room.then(|| queue.next(self.dispatcher.shared.clock.now())) {
                 Some(Next::Take(lane)) => {
-                    active.push(self.serve(lane));
+                    active.push(self.survive(lane));
                     continue;
                 }
                 Some(Next::At(at)) => Some(at),
@@ -144,27 +131,14 @@ impl Courier {
         }
     }
 
-    /// Forgets old receipts and keys from time to time, for as long as it is polled.
-    pub async fn keep_house(&self) {
-        loop {
-            let retention = self.settings.retention;
-            loop {
-                let now_ms = self.dispatcher.unix_ms();
-                let expired = self
-                    .desk
-                    .store
-                    .expire(now_ms, retention, EXPIRE_BATCH)
-                    .await;
-                match expired {
-                    Ok(count) if count >= EXPIRE_BATCH => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(%error, "old receipts were not expired");
-                        break;
-                    }
-                }
-            }
-            tokio::time::sleep(EXPIRE_EVERY).await;
+    /// P-3: a panic costs one attempt, not the courier.
+    async fn survive(&self, lane: Lane) {
+        let served = AssertUnwindSafe(self.serve(lane)).catch_unwind().await;
+        if served.is_err() {
+            tracing::error!("a delivery panicked; it is tried again later");
+            let now = self.dispatcher.shared.clock.now();
+            let later = Release::After(PANIC_PAUSE);
+            self.desk.queue.release(lane, later, now);
         }
     }
 
@@ -186,16 +160,26 @@ impl Courier {
                 // Whoever holds one of them offers the lane again.
                 return queue.release(lane, Release::Absent, clock.now());
             }
+            let _hold = Hold { queue, keys };
+            self.note_end(lane, rows.first());
             let step = self.step(lane, &rows).await;
             withdrawn = queue.withdrawn(lane);
-            let done = self.finish(lane, max, step).await;
-            queue.let_go(&keys);
-            match done {
+            match self.finish(lane, max, step).await {
                 Some(next) => rows = next,
                 None => return,
             }
         }
         queue.release(lane, Release::Go, clock.now());
+    }
+
+    /// Has the lane served when its first message will have waited too long, whatever it waits for.
+    fn note_end(&self, lane: Lane, first: Option<&Row>) {
+        let Some(row) = first else { return };
+        let now_ms = self.dispatcher.unix_ms();
+        let age = Duration::from_millis(now_ms.saturating_sub(row.created_ms));
+        let left = self.settings.max_age.saturating_sub(age);
+        let now = self.dispatcher.shared.clock.now();
+        self.desk.queue.expire_at(lane, now + left + AFTER_THE_END);
     }
 
     /// Writes what a step came to; what is next in the lane, if it goes on.
@@ -219,6 +203,7 @@ impl Courier {
         let is_ended = |settled: &&Settled| settled.state != State::Waiting;
         let ended = settled.iter().filter(is_ended).count();
         let next = self.settle(settled, lane, max).await?;
+        self.note_end(lane, next.first());
         queue.leave(lane, u32::try_from(ended).unwrap_or(u32::MAX));
         let is_serving = queue.phase() == Phase::Serving;
         let goes_on = release == Release::Go && !next.is_empty() && is_serving;

@@ -87,7 +87,7 @@ impl Dispatcher {
             .iter()
             .filter(|row| row.delivery.state == State::Waiting)
         {
-            desk.queue.hurry(row.delivery.lane, now);
+            desk.queue.hurry(row.delivery.lane);
         }
         tracing::info!(delivery = %id, "delivery queued again");
         Ok(())

@@ -1,10 +1,11 @@
 //! A post with an outbox behind it: tried at once where nothing waits, else stored and delivered by the courier while
 //! the caller waits, as long as it likes.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::future::{Either, FutureExt as _, LocalBoxFuture, select};
 use tokio::sync::oneshot;
 
 use crate::backends::Part;
@@ -222,8 +223,15 @@ impl Dispatcher {
         self.background.send_modify(|count| *count += 1);
         let (dispatcher, desk, ready) = (Arc::clone(&self), desk.clone(), ready.clone());
         tokio::task::spawn_local(async move {
-            let attempt = attempt.await;
-            dispatcher.conclude(&desk, key, &ready, attempt).await;
+            match AssertUnwindSafe(attempt).catch_unwind().await {
+                Ok(attempt) => dispatcher.conclude(&desk, key, &ready, attempt).await,
+                Err(_) => {
+                    tracing::error!("a delivery panicked; it is tried again");
+                    desk.queue.let_go(&[key]);
+                    let now = dispatcher.shared.clock.now();
+                    desk.queue.stored(ready.lane, Release::Go, now);
+                }
+            }
             dispatcher.background.send_modify(|count| *count -= 1);
         });
         Sent::Queued(Reason::BackendUnavailable)

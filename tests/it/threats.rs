@@ -58,7 +58,6 @@ const FAULTS: &[(&str, &str)] = &[
 const LATER: &[(&str, &str)] = &[
     ("S-6", "there is no outbox in PostgreSQL"),
     ("S-7", "there is no outbox in PostgreSQL"),
-    ("P-3", "nothing that can be sent is known to make it panic"),
 ];
 
 /// The text of every file in these folders, but for this one.

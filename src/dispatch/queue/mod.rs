@@ -282,9 +282,14 @@ impl Queue {
         }
     }
 
+    /// When the first of this lane will have waited too long.
+    pub fn expire_at(&self, lane: Lane, at: Instant) {
+        self.lock().schedule.expire_at(lane, at);
+    }
+
     /// The head of this lane is tried now.
-    pub fn hurry(&self, lane: Lane, now: Instant) {
-        self.lock().schedule.hurry(lane, now);
+    pub fn hurry(&self, lane: Lane) {
+        self.lock().schedule.hurry(lane);
         self.changed.notify_one();
     }
 

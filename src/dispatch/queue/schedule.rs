@@ -7,11 +7,14 @@
 //! What waits for a name to be looked up goes before its backend's other lanes, since it may turn out to be for the
 //! channel of one of them, and to have come first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod gateway;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
+use gateway::{GatewayState, Trouble};
 
 /// A backend's bot, or its incoming webhooks, which are many servers and never held back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +75,10 @@ pub struct Schedule {
     lanes: HashMap<Lane, LaneState>,
     gateways: BTreeMap<Gateway, GatewayState>,
     waiting: usize,
+    /// When the first of a lane will have waited too long.
+    expiring: BTreeSet<(Instant, Lane)>,
+    /// Served before all others, whatever holds them back: somebody asked for it, or there is something to end.
+    urgent: VecDeque<Lane>,
 }
 
 struct LaneState {
@@ -85,6 +92,7 @@ struct LaneState {
     again: bool,
     /// How often something was taken out of the lane by hand: what was read before may be gone.
     withdrawn: u32,
+    expires: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,26 +101,6 @@ enum Place {
     Ready(Instant),
     Paused(Instant),
     Busy,
-}
-
-#[derive(Default)]
-struct GatewayState {
-    names: BTreeSet<(Instant, Lane)>,
-    ready: BTreeSet<(Instant, Lane)>,
-    paused: BTreeSet<(Instant, Lane)>,
-    trouble: Option<Trouble>,
-    /// How many names something waits for, and how many of them are just looked up.
-    named: usize,
-    looking_up: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Trouble {
-    /// Whether lanes that are due wait for the probe as well.
-    holds: bool,
-    step: Duration,
-    next_probe: Instant,
-    probe: Option<Lane>,
 }
 
 impl Schedule {
@@ -160,13 +148,23 @@ impl Schedule {
         }
     }
 
-    /// The head of the lane is tried now; a pause that a platform asked for stays.
-    pub fn hurry(&mut self, lane: Lane, now: Instant) {
+    /// The head of the lane is tried now, even if its gateway is held back; a pause that a platform asked for stays.
+    pub fn hurry(&mut self, lane: Lane) {
         let place = self.lanes.get(&lane).map(|state| state.place);
-        if matches!(place, Some(Place::Ready(at)) if at > now) {
-            self.take_out(lane);
-            self.put(lane, Release::Go, now);
+        if matches!(place, Some(Place::Ready(_))) {
+            self.urgent.push_back(lane);
         }
+    }
+
+    /// When the first of this lane will have waited too long: then it is served, if only to end it.
+    pub fn expire_at(&mut self, lane: Lane, at: Instant) {
+        let Some(state) = self.lanes.get_mut(&lane) else {
+            return;
+        };
+        if let Some(before) = state.expires.replace(at) {
+            self.expiring.remove(&(before, lane));
+        }
+        self.expiring.insert((at, lane));
     }
 
     /// From now on so many more wait in this lane. They are tried only after [`Schedule::offer`].
@@ -184,6 +182,7 @@ impl Schedule {
                 attempted: None,
                 again: false,
                 withdrawn: 0,
+                expires: None,
             }
         });
         state.waiting += count;
@@ -224,9 +223,11 @@ impl Schedule {
         let Some(state) = self.lanes.get_mut(&lane) else {
             return;
         };
+        if state.place != Place::Busy {
+            return;
+        }
         let gateway = state.gateway;
         if is_of_name(lane)
-            && state.place == Place::Busy
             && let Some(queue) = self.gateways.get_mut(&gateway)
         {
             queue.looking_up -= 1;
@@ -289,29 +290,57 @@ impl Schedule {
 
     /// The lane to serve now, or when to ask again.
     pub fn next(&mut self, now: Instant) -> Next {
-        let mut wake: Option<Instant> = None;
-        let mut found: Option<(Instant, Lane, Gateway)> = None;
-        for (gateway, state) in &mut self.gateways {
+        if let Some(lane) = self.next_urgent(now) {
+            return self.take(lane, now);
+        }
+        let mut wake = self.expiring.first().map(|(at, _)| *at);
+        let mut found: Option<(Instant, Lane)> = None;
+        for state in self.gateways.values_mut() {
             state.end_pauses(now, &mut self.lanes);
             match state.candidate(now) {
-                Ok((due, lane)) if found.is_none_or(|(best, ..)| due < best) => {
-                    found = Some((due, lane, *gateway));
+                Ok((due, lane)) if found.is_none_or(|(best, _)| due < best) => {
+                    found = Some((due, lane));
                 }
                 Ok(_) => {}
                 Err(at) => wake = wake.into_iter().chain(at).min(),
             }
         }
-        let Some((_, lane, gateway)) = found else {
-            return wake.map_or(Next::Idle, Next::At);
-        };
-        self.take_out(lane);
-        if let Some(state) = self.lanes.get_mut(&lane) {
-            state.place = Place::Busy;
-            state.again = false;
+        match found {
+            Some((_, lane)) => self.take(lane, now),
+            None => wake.map_or(Next::Idle, Next::At),
         }
-        if let Some(state) = self.gateways.get_mut(&gateway) {
-            state.looking_up += usize::from(is_of_name(lane));
-            if let Some(trouble) = state.trouble.as_mut()
+    }
+
+    fn next_urgent(&mut self, now: Instant) -> Option<Lane> {
+        while let Some(&(at, lane)) = self.expiring.first().filter(|(at, _)| *at <= now) {
+            self.expiring.remove(&(at, lane));
+            if let Some(state) = self.lanes.get_mut(&lane) {
+                state.expires = None;
+            }
+            self.urgent.push_back(lane);
+        }
+        let is_idle = |lane: &Lane| {
+            let place = self.lanes.get(lane).map(|state| state.place);
+            matches!(place, Some(Place::Ready(_) | Place::Paused(_)))
+        };
+        let at = self.urgent.iter().position(is_idle);
+        let lane = at.and_then(|at| self.urgent.get(at).copied());
+        // The others are served or gone already.
+        self.urgent
+            .drain(..at.map_or(self.urgent.len(), |at| at + 1));
+        lane
+    }
+
+    fn take(&mut self, lane: Lane, now: Instant) -> Next {
+        self.take_out(lane);
+        let Some(state) = self.lanes.get_mut(&lane) else {
+            return Next::Idle;
+        };
+        state.place = Place::Busy;
+        state.again = false;
+        if let Some(gateway) = self.gateways.get_mut(&state.gateway) {
+            gateway.looking_up += usize::from(is_of_name(lane));
+            if let Some(trouble) = gateway.trouble.as_mut()
                 && trouble.next_probe <= now
             {
                 trouble.probe = Some(lane);
@@ -321,8 +350,13 @@ impl Schedule {
     }
 
     fn forget(&mut self, lane: Lane) {
-        if let Some(state) = self.lanes.remove(&lane)
-            && is_of_name(lane)
+        let Some(state) = self.lanes.remove(&lane) else {
+            return;
+        };
+        if let Some(at) = state.expires {
+            self.expiring.remove(&(at, lane));
+        }
+        if is_of_name(lane)
             && let Some(queue) = self.gateways.get_mut(&state.gateway)
         {
             queue.named -= 1;
@@ -388,52 +422,6 @@ impl Schedule {
                 state.place = Place::Ready(soon);
             }
         }
-    }
-}
-
-impl GatewayState {
-    fn end_pauses(&mut self, now: Instant, lanes: &mut HashMap<Lane, LaneState>) {
-        while let Some(&(until, lane)) = self.paused.first().filter(|(until, _)| *until <= now) {
-            self.paused.remove(&(until, lane));
-            self.ready_of(lane).insert((until, lane));
-            if let Some(state) = lanes.get_mut(&lane) {
-                state.place = Place::Ready(until);
-            }
-        }
-    }
-
-    fn ready_of(&mut self, lane: Lane) -> &mut BTreeSet<(Instant, Lane)> {
-        if is_of_name(lane) {
-            &mut self.names
-        } else {
-            &mut self.ready
-        }
-    }
-
-    /// The lane that may go now, else when to look again, if ever without a change.
-    fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
-        let paused = self.paused.first().map(|(until, _)| *until);
-        // Behind a name that is just looked up its channel waits, and that may be any.
-        let others = self.ready.first().filter(|_| self.looking_up == 0);
-        let firsts = || self.names.first().into_iter().chain(others).copied();
-        let Some(first) = firsts().next() else {
-            return Err(paused);
-        };
-        let mut wake = None;
-        let is_held = self.trouble.is_some_and(|trouble| trouble.holds);
-        if !is_held {
-            if let Some(due) = firsts().find(|(due, _)| *due <= now) {
-                return Ok(due);
-            }
-            wake = firsts().map(|(due, _)| due).min();
-        }
-        if let Some(trouble) = self.trouble.filter(|trouble| trouble.probe.is_none()) {
-            if trouble.next_probe <= now {
-                return Ok(first);
-            }
-            wake = wake.into_iter().chain([trouble.next_probe]).min();
-        }
-        Err(wake.into_iter().chain(paused).min())
     }
 }
 

@@ -114,7 +114,7 @@ fn what_an_earlier_process_left_keeps_its_pause() {
     let pause = Duration::from_secs(30);
 
     queue.load(LANE, BOT, 5, Release::Pause(pause), now);
-    queue.hurry(LANE, now);
+    queue.hurry(LANE);
 
     assert_eq!(queue.waiting(), 5);
     assert_eq!(queue.next(now), Next::At(now + pause));

@@ -125,7 +125,7 @@ fn a_pause_is_shortened_by_nothing() {
     schedule.release(A, Release::Pause(S * 30), now);
 
     schedule.note(BOT, Sign::Works, now + S);
-    schedule.hurry(A, now + S);
+    schedule.hurry(A);
     schedule.offer(A, Release::Go, now + S);
     let works = schedule.next(now + S * 29);
     schedule.note(BOT, Sign::Unreachable, now + S);
@@ -144,7 +144,7 @@ fn a_backoff_is_ended_by_a_hurry() {
     fail(&mut schedule, Sign::Works, S * 300, now);
     assert_eq!(schedule.next(now), Next::At(now + S * 300));
 
-    schedule.hurry(A, now + S);
+    schedule.hurry(A);
 
     assert_eq!(schedule.next(now + S), Next::Take(A));
 }
@@ -280,7 +280,9 @@ fn apply(schedule: &mut Schedule, busy: &mut Vec<Lane>, now: &mut Instant, event
             let (lane, gateway) = lane_of(n);
             schedule.enter(lane, gateway, u32::from(count));
         }
-        Event::Offer(n) => schedule.offer(lane_of(n).0, Release::Go, *now),
+        Event::Offer(n) => {
+            schedule.offer(lane_of(n).0, Release::Go, *now);
+        }
         Event::Leave(n, count) => schedule.leave(lane_of(n).0, u32::from(count)),
         Event::Take => {
             if let Next::Take(lane) = schedule.next(*now) {
@@ -308,7 +310,7 @@ fn apply(schedule: &mut Schedule, busy: &mut Vec<Lane>, now: &mut Instant, event
             ];
             schedule.note(BOT, signs[usize::from(n) % 4], *now);
         }
-        Event::Hurry(n) => schedule.hurry(lane_of(n).0, *now),
+        Event::Hurry(n) => schedule.hurry(lane_of(n).0),
         Event::Later(s) => *now += S * u32::from(s),
     }
 }

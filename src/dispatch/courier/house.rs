@@ -1,0 +1,70 @@
+//! Beside the deliveries: what an earlier process left, and what is to be forgotten.
+
+use std::time::Duration;
+
+use crate::dispatch::queue::schedule::{Gateway, Release};
+use crate::outbox::Waiting;
+
+use super::{AFTER_THE_END, Courier};
+
+/// How often receipts are expired, and how many at once.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+const EXPIRE_BATCH: usize = 1000;
+
+impl Courier {
+    /// Takes over what an earlier process left, with the pauses that platforms asked for. If that was killed, the first
+    /// message of each lane may have been posted: its repeat is counted as ambiguous.
+    pub fn load(&self, waiting: &[Waiting], is_doubtful: bool) {
+        let now = self.dispatcher.shared.clock.now();
+        let now_ms = self.dispatcher.unix_ms();
+        let platforms = &self.dispatcher.shared.platforms;
+        for found in waiting {
+            let Some(platform) = platforms.iter().find(|p| p.name == found.backend) else {
+                tracing::error!(backend = %found.backend, waiting = found.count, "messages wait for a backend that this version does not know");
+                continue;
+            };
+            let gateway = Gateway {
+                backend: platform.name,
+                webhooks: found.is_webhook,
+            };
+            let pause = Duration::from_millis(found.not_before_ms.saturating_sub(now_ms));
+            let release = if pause.is_zero() {
+                Release::Go
+            } else {
+                Release::Pause(pause)
+            };
+            let queue = &self.desk.queue;
+            queue.load(found.lane, gateway, found.count, release, now);
+            let age = Duration::from_millis(now_ms.saturating_sub(found.oldest_ms));
+            let left = self.settings.max_age.saturating_sub(age);
+            queue.expire_at(found.lane, now + left + AFTER_THE_END);
+            if is_doubtful {
+                queue.doubt(found.lane);
+            }
+        }
+    }
+
+    /// Forgets old receipts and keys from time to time, for as long as it is polled.
+    pub async fn keep_house(&self) {
+        loop {
+            let retention = self.settings.retention;
+            loop {
+                let now_ms = self.dispatcher.unix_ms();
+                let expired = self
+                    .desk
+                    .store
+                    .expire(now_ms, retention, EXPIRE_BATCH)
+                    .await;
+                match expired {
+                    Ok(count) if count >= EXPIRE_BATCH => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "old receipts were not expired");
+                        break;
+                    }
+                }
+            }
+            tokio::time::sleep(EXPIRE_EVERY).await;
+        }
+    }
+}
