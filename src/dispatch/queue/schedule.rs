@@ -101,9 +101,10 @@ struct GatewayState {
     ready: BTreeSet<(Instant, Lane)>,
     paused: BTreeSet<(Instant, Lane)>,
     trouble: Option<Trouble>,
-    /// How many names something waits for, and how many of them are just looked up.
+    /// How many names something waits for.
     named: usize,
-    looking_up: usize,
+    /// Those that are just looked up for the first time.
+    looking_up: BTreeSet<Lane>,
 }
 
 #[derive(Clone, Copy)]
@@ -219,11 +220,8 @@ impl Schedule {
             return;
         };
         let gateway = state.gateway;
-        if is_of_name(lane)
-            && state.place == Place::Busy
-            && let Some(queue) = self.gateways.get_mut(&gateway)
-        {
-            queue.looking_up -= 1;
+        if let Some(queue) = self.gateways.get_mut(&gateway) {
+            queue.looking_up.remove(&lane);
         }
         if state.waiting == 0 {
             self.forget(lane);
@@ -299,12 +297,16 @@ impl Schedule {
             return wake.map_or(Next::Idle, Next::At);
         };
         self.take_out(lane);
+        let mut is_first = false;
         if let Some(state) = self.lanes.get_mut(&lane) {
             state.place = Place::Busy;
             state.again = false;
+            is_first = state.failures == 0;
         }
         if let Some(state) = self.gateways.get_mut(&gateway) {
-            state.looking_up += usize::from(is_of_name(lane));
+            if is_first && is_of_name(lane) {
+                state.looking_up.insert(lane);
+            }
             if let Some(trouble) = state.trouble.as_mut()
                 && trouble.next_probe <= now
             {
@@ -407,8 +409,10 @@ impl GatewayState {
     /// The lane that may go now, else when to look again, if ever without a change.
     fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
         let paused = self.paused.first().map(|(until, _)| *until);
-        // Behind a name that is just looked up its channel waits, and that may be any.
-        let others = self.ready.first().filter(|_| self.looking_up == 0);
+        // A name that is looked up may be any channel, so all wait for it; but once only, since looking up may be all
+        // that does not work.
+        let is_free = self.looking_up.is_empty();
+        let others = self.ready.first().filter(|_| is_free);
         let firsts = || self.names.first().into_iter().chain(others).copied();
         let Some(first) = firsts().next() else {
             return Err(paused);
