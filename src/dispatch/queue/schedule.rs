@@ -59,6 +59,8 @@ pub enum Release {
     Absent,
 }
 
+/// The most lanes of a gateway that are served at once: one that hangs leaves room for the others.
+const MAX_BUSY: usize = 64;
 /// The longest that a gateway in trouble is left without a probe.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// The first probe of a gateway that cannot be reached comes after this, the next after twice as long.
@@ -101,6 +103,7 @@ struct GatewayState {
     ready: BTreeSet<(Instant, Lane)>,
     paused: BTreeSet<(Instant, Lane)>,
     trouble: Option<Trouble>,
+    busy: usize,
     /// How many names something waits for.
     named: usize,
     /// Those that are just looked up for the first time.
@@ -222,6 +225,7 @@ impl Schedule {
         let gateway = state.gateway;
         if let Some(queue) = self.gateways.get_mut(&gateway) {
             queue.looking_up.remove(&lane);
+            queue.busy -= usize::from(state.place == Place::Busy);
         }
         if state.waiting == 0 {
             self.forget(lane);
@@ -304,6 +308,7 @@ impl Schedule {
             is_first = state.failures == 0;
         }
         if let Some(state) = self.gateways.get_mut(&gateway) {
+            state.busy += 1;
             if is_first && is_of_name(lane) {
                 state.looking_up.insert(lane);
             }
@@ -408,6 +413,9 @@ impl GatewayState {
 
     /// The lane that may go now, else when to look again, if ever without a change.
     fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
+        if self.busy >= MAX_BUSY {
+            return Err(None);
+        }
         let paused = self.paused.first().map(|(until, _)| *until);
         // A name that is looked up may be any channel, so all wait for it; but once only, since looking up may be all
         // that does not work.
