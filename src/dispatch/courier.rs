@@ -38,8 +38,6 @@ pub struct Courier {
     settings: CourierSettings,
 }
 
-/// The most lanes that are served at once.
-const MAX_ACTIVE: usize = 64;
 /// How many messages of a lane are delivered before others have their turn.
 const STREAK: usize = 32;
 /// How long a name may take to be looked up.
@@ -103,14 +101,13 @@ impl Courier {
         let queue = &self.desk.queue;
         let mut active = FuturesUnordered::new();
         loop {
-            let room = active.len() < MAX_ACTIVE;
-            let next = match room.then(|| queue.next(self.dispatcher.shared.clock.now())) {
-                Some(Next::Take(lane)) => {
+            let next = match queue.next(self.dispatcher.shared.clock.now()) {
+                Next::Take(lane) => {
                     active.push(self.survive(lane));
                     continue;
                 }
-                Some(Next::At(at)) => Some(at),
-                Some(Next::Idle) | None => None,
+                Next::At(at) => Some(at),
+                Next::Idle => None,
             };
             if active.is_empty() && queue.phase() > Phase::Serving {
                 return;

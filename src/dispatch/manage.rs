@@ -78,9 +78,16 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         let lanes = desk.store.requeue(id, self.unix_ms()).await?;
         for lane in lanes {
-            let of_lane = rows.iter().find(|row| row.delivery.lane == lane);
-            if let Some(gateway) = of_lane.and_then(|row| self.shared.gateway(&row.delivery.to)) {
-                desk.queue.enter(lane, gateway, 1, now);
+            // Two destinations of an alias may be one channel.
+            let is_failed = |row: &&Row| row.delivery.state == State::Failed;
+            let of_lane = || {
+                let all = rows.iter().filter(|row| row.delivery.lane == lane);
+                all.filter(is_failed)
+            };
+            let count = u32::try_from(of_lane().count()).unwrap_or(u32::MAX);
+            let first = of_lane().next();
+            if let Some(gateway) = first.and_then(|row| self.shared.gateway(&row.delivery.to)) {
+                desk.queue.enter(lane, gateway, count, now);
             }
         }
         for row in rows

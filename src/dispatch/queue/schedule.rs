@@ -62,6 +62,8 @@ pub enum Release {
     Absent,
 }
 
+/// The most lanes of a gateway that are served at once: one that hangs leaves room for the others.
+const MAX_BUSY: usize = 64;
 /// The longest that a gateway in trouble is left without a probe.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// The first probe of a gateway that cannot be reached comes after this, the next after twice as long.
@@ -227,10 +229,9 @@ impl Schedule {
             return;
         }
         let gateway = state.gateway;
-        if is_of_name(lane)
-            && let Some(queue) = self.gateways.get_mut(&gateway)
-        {
-            queue.looking_up -= 1;
+        if let Some(queue) = self.gateways.get_mut(&gateway) {
+            queue.looking_up.remove(&lane);
+            queue.busy -= 1;
         }
         if state.waiting == 0 {
             self.forget(lane);
@@ -319,16 +320,20 @@ impl Schedule {
             }
             self.urgent.push_back(lane);
         }
-        let is_idle = |lane: &Lane| {
-            let place = self.lanes.get(lane).map(|state| state.place);
-            matches!(place, Some(Place::Ready(_) | Place::Paused(_)))
-        };
-        let at = self.urgent.iter().position(is_idle);
-        let lane = at.and_then(|at| self.urgent.get(at).copied());
-        // The others are served or gone already.
-        self.urgent
-            .drain(..at.map_or(self.urgent.len(), |at| at + 1));
-        lane
+        while let Some(&lane) = self.urgent.front() {
+            let state = self.lanes.get(&lane);
+            let idle = state.filter(|s| matches!(s.place, Place::Ready(_) | Place::Paused(_)));
+            let queue = idle.and_then(|state| self.gateways.get(&state.gateway));
+            if queue.is_some_and(|queue| queue.busy >= MAX_BUSY) {
+                return None;
+            }
+            self.urgent.pop_front();
+            // One that is not idle is served or gone already.
+            if queue.is_some() {
+                return Some(lane);
+            }
+        }
+        None
     }
 
     fn take(&mut self, lane: Lane, now: Instant) -> Next {
@@ -339,7 +344,10 @@ impl Schedule {
         state.place = Place::Busy;
         state.again = false;
         if let Some(gateway) = self.gateways.get_mut(&state.gateway) {
-            gateway.looking_up += usize::from(is_of_name(lane));
+            gateway.busy += 1;
+            if state.failures == 0 && is_of_name(lane) {
+                gateway.looking_up.insert(lane);
+            }
             if let Some(trouble) = gateway.trouble.as_mut()
                 && trouble.next_probe <= now
             {

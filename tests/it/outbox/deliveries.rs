@@ -8,7 +8,7 @@ use crate::store::{
     wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Reply, Response};
+use crate::support::{Gate, Mattermost, Reply, Response};
 
 const CI: &str = "a-secret-of-the-ci-system";
 const DEPLOY: &str = "a-secret-of-the-deployer";
@@ -215,6 +215,33 @@ fn what_failed_is_delivered_once_its_cause_is_mended_and_somebody_says_so() {
         ["to an archived channel"]
     );
     assert_eq!(waiting(&stage.proxy), 0);
+}
+
+/// An alias may name one channel twice; each of its deliveries is tried again until it arrives.
+#[test]
+fn both_that_failed_in_one_channel_are_tried_again() {
+    let mut stage = Stage::new();
+    let twice = format!("twice=mattermost:acme/builds,mattermost:{}", stage.builds);
+    stage.own = stage.own.clone().set("CHANNELS", twice);
+    stage.restart();
+    let archived = "api.post.create_post.can_not_post_to_deleted.error";
+    (0..2).for_each(|_| stage.chat.next(Mattermost::error(400, archived)));
+    let failed = queue(&stage.proxy, "twice", "to one channel twice");
+    wait_for_status(&stage.proxy, &failed, "failed");
+    let open = Gate::new();
+    open.open();
+    stage.chat.hold_next(&open);
+    stage.chat.next(Reply::status(503));
+
+    let retried = stage.proxy.post(format!("/deliveries/{failed}/retry"));
+    let counted = waiting(&stage.proxy);
+    wait_for_status(&stage.proxy, &failed, "delivered");
+
+    assert_eq!(retried.status, 200);
+    assert!(counted <= 2, "{counted}");
+    // The platform knows the second for the first.
+    assert_eq!(shown(&stage.chat, &stage.builds), ["to one channel twice"]);
+    wait_until_waiting(&stage.proxy, 0);
 }
 
 #[test]

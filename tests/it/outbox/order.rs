@@ -164,3 +164,19 @@ fn a_name_that_waits_survives_a_restart() {
     let texts = ["by name, first", "by name, second", "by name, third"];
     assert_shown(&stage.chat, &stage.builds, &texts.map(str::to_owned));
 }
+
+/// Looking up may be all that does not work: what has an id is delivered, after a while.
+#[test]
+fn a_look_up_that_hangs_holds_up_no_channel_for_good() {
+    let stage = Stage::new();
+    for _ in 0..9 {
+        stage.chat.next_other(Reply::stall());
+    }
+
+    let by_name = stage.patient("acme/deploys", "its look-up hangs", "1");
+    let by_id = queue(&stage.proxy, &stage.builds, "needs no look-up");
+    wait_for_status(&stage.proxy, &by_id, "delivered");
+
+    assert_eq!(reason(&by_name), (202, "backend-unavailable".to_owned()));
+    assert_eq!(receipt(&stage.proxy, &id(&by_name))["status"], "queued");
+}

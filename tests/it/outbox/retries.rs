@@ -7,7 +7,7 @@ use crate::store::{
     attempts, eventually, hold, listed, queue, receipt, setup, shown, wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Folder, Mattermost, Proxy, Slack};
+use crate::support::{Folder, Gate, Mattermost, Proxy, Slack};
 
 /// `/ready`'s words on the chat server.
 fn health(proxy: &Proxy) -> (Value, Value) {
@@ -37,6 +37,29 @@ fn a_platform_that_hangs_holds_up_no_other() {
     assert_eq!(chat.posts().len(), 1);
     gate.open();
     wait_for_status(&proxy, &behind, "delivered");
+}
+
+/// However many of its channels wait for an answer.
+#[test]
+fn a_platform_that_hangs_everywhere_holds_up_no_other() {
+    const HANGING: usize = 80;
+    let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
+    let proxy = setup(&chat).with(&slack).outbox(&folder).start();
+    let gate = Gate::new();
+    for n in 0..HANGING {
+        chat.hold_next(&gate);
+        let channel = chat.set_channel(&format!("channel-{n}"), Access::Member);
+        queue(&proxy, &format!("mattermost:{channel}"), "hangs");
+    }
+    chat.wait_for_posts(60);
+
+    let ops = format!("slack:{}", slack.channel("ops"));
+    let other = queue(&proxy, &ops, "not behind what hangs");
+    wait_for_status(&proxy, &other, "delivered");
+
+    gate.open();
+    eventually("everything is delivered", || waiting(&proxy) == 0);
+    assert_eq!(chat.posts().len(), HANGING);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{LaneState, Place};
+use super::{LaneState, MAX_BUSY, Place};
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
 
@@ -13,9 +13,12 @@ pub(super) struct GatewayState {
     pub ready: BTreeSet<(Instant, Lane)>,
     pub paused: BTreeSet<(Instant, Lane)>,
     pub trouble: Option<Trouble>,
-    /// How many names something waits for, and how many of them are just looked up.
+    /// How many of its lanes are served.
+    pub busy: usize,
+    /// How many names something waits for.
     pub named: usize,
-    pub looking_up: usize,
+    /// Those that are just looked up for the first time.
+    pub looking_up: BTreeSet<Lane>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,9 +51,14 @@ impl GatewayState {
 
     /// The lane that may go now, else when to look again, if ever without a change.
     pub(super) fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
+        if self.busy >= MAX_BUSY {
+            return Err(None);
+        }
         let paused = self.paused.first().map(|(until, _)| *until);
-        // Behind a name that is just looked up its channel waits, and that may be any.
-        let others = self.ready.first().filter(|_| self.looking_up == 0);
+        // A name that is looked up may be any channel, so all wait for it; but once only, since looking up may be all
+        // that does not work.
+        let is_free = self.looking_up.is_empty();
+        let others = self.ready.first().filter(|_| is_free);
         let firsts = || self.names.first().into_iter().chain(others).copied();
         let Some(first) = firsts().next() else {
             return Err(paused);

@@ -240,6 +240,29 @@ fn a_name_that_has_to_wait_holds_no_channel_up() {
     assert_eq!(schedule.next(now), Next::Take(A));
 }
 
+#[test]
+fn a_gateway_that_hangs_leaves_room_for_others() {
+    let bots = (1..=100).map(|n| (Lane(n * 2), BOT));
+    let lanes: Vec<_> = bots.chain([(Lane(1000), OTHER)]).collect();
+    let (mut schedule, now) = with(&lanes);
+
+    let taken = all(&mut schedule, now);
+    schedule.release(taken[0], Release::After(S), now);
+    let more = all(&mut schedule, now);
+
+    assert_eq!((taken.len(), more.len()), (MAX_BUSY + 1, 1));
+    assert!(taken.contains(&Lane(1000)));
+}
+
+/// Looking up may be all that does not work.
+#[test]
+fn a_name_that_has_failed_holds_no_channel_up_when_it_is_looked_up_again() {
+    let (mut schedule, now) = with(&[(A, BOT), (NAME, BOT)]);
+    fail(&mut schedule, Sign::Troubled, Duration::ZERO, now);
+
+    assert_eq!(all(&mut schedule, now), [NAME, A]);
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Enter(u8, u8),
@@ -338,10 +361,13 @@ fn check(schedule: &Schedule, busy: &[Lane]) {
     }
     assert!(queued.is_empty(), "{queued:?} are scheduled for nothing");
     let names = |lane: &&Lane| is_of_name(**lane);
+    let served: usize = schedule.gateways.values().map(|state| state.busy).sum();
+    assert_eq!(served, busy.len());
     let bot = schedule.gateways.get(&BOT);
-    let (named, looking_up) = bot.map_or((0, 0), |state| (state.named, state.looking_up));
+    let named = bot.map_or(0, |state| state.named);
     assert_eq!(named, schedule.lanes.keys().filter(names).count());
-    assert_eq!(looking_up, busy.iter().filter(names).count());
+    let mut looking_up = bot.iter().flat_map(|state| &state.looking_up);
+    assert!(looking_up.all(|lane| is_of_name(*lane) && busy.contains(lane)));
 }
 
 /// The lane that goes next, whenever that is. Time may pass in steps: a pause can end while a gateway is held back.
