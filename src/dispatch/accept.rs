@@ -167,7 +167,7 @@ fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox
             posted: None,
             failure: Some(failure.clone()),
         },
-        Sent::Queued(_) | Sent::NotStored(_) => return None,
+        Sent::Queued(_) | Sent::NotStored { .. } => return None,
     };
     Some(outbox::Delivery {
         place,

@@ -45,7 +45,12 @@ pub enum Sent {
     /// It is on stable storage and will be delivered.
     Queued(Reason),
     /// Neither: the outbox did not take it.
-    NotStored(NotStored),
+    NotStored {
+        /// Why.
+        error: NotStored,
+        /// Whether an attempt before may have posted it.
+        may_be_posted: bool,
+    },
 }
 
 /// Why a message waits.
@@ -142,7 +147,10 @@ impl Dispatcher {
         deadline: Instant,
     ) -> Sent {
         let Some(desk) = self.desk.clone() else {
-            return Sent::NotStored(StoreError::Closed.into());
+            return Sent::NotStored {
+                error: StoreError::Closed.into(),
+                may_be_posted: false,
+            };
         };
         let now = self.shared.clock.now();
         let queue = |progress, release, reason| {
@@ -196,7 +204,7 @@ impl Dispatcher {
         }
     }
 
-    /// Stores a message whose attempt is under way; it goes on after the caller is answered.
+    /// Stores a message whose attempt is under way; both go on whatever becomes of the caller.
     async fn store_in_flight(
         self: Arc<Self>,
         desk: &Desk,
@@ -209,32 +217,49 @@ impl Dispatcher {
         // It is new, so nobody else holds it.
         let _held = desk.queue.hold(&[key]);
         let entry = waiting(place, ready, progress_of(Reason::BackendUnavailable));
-        let stored = self
-            .store(
-                desk,
-                message(letter, vec![entry], self.unix_ms()),
-                Release::Absent,
-            )
-            .await;
-        if let Err(error) = stored {
-            desk.queue.let_go(&[key]);
-            return Sent::NotStored(error);
-        }
+        let message = message(letter, vec![entry], self.unix_ms());
+        let (desk, ready) = (desk.clone(), ready.clone());
+        let (reply, stored) = oneshot::channel();
         self.background.send_modify(|count| *count += 1);
-        let (dispatcher, desk, ready) = (Arc::clone(&self), desk.clone(), ready.clone());
         tokio::task::spawn_local(async move {
-            match AssertUnwindSafe(attempt).catch_unwind().await {
-                Ok(attempt) => dispatcher.conclude(&desk, key, &ready, attempt).await,
-                Err(_) => {
-                    tracing::error!("a delivery panicked; it is tried again");
-                    desk.queue.let_go(&[key]);
-                    let now = dispatcher.shared.clock.now();
-                    desk.queue.stored(ready.lane, Release::Go, now);
-                }
+            let stored = self.store(&desk, message, Release::Absent).await;
+            let is_stored = stored.is_ok();
+            drop(reply.send(stored));
+            if is_stored {
+                self.go_on(&desk, key, &ready, attempt).await;
             }
-            dispatcher.background.send_modify(|count| *count -= 1);
+            desk.queue.let_go(&[key]);
+            self.background.send_modify(|count| *count -= 1);
         });
-        Sent::Queued(Reason::BackendUnavailable)
+        match stored.await {
+            Ok(Ok(_)) => Sent::Queued(Reason::BackendUnavailable),
+            Ok(Err(error)) => Sent::NotStored {
+                error,
+                may_be_posted: true,
+            },
+            Err(_) => Sent::NotStored {
+                error: StoreError::Closed.into(),
+                may_be_posted: true,
+            },
+        }
+    }
+
+    async fn go_on(
+        &self,
+        desk: &Desk,
+        key: Key,
+        ready: &Ready,
+        attempt: LocalBoxFuture<'static, Attempt>,
+    ) {
+        match AssertUnwindSafe(attempt).catch_unwind().await {
+            Ok(attempt) => self.conclude(desk, key, ready, attempt).await,
+            Err(_) => {
+                tracing::error!("a delivery panicked; it is tried again");
+                desk.queue.let_go(&[key]);
+                let now = self.shared.clock.now();
+                desk.queue.stored(ready.lane, Release::Go, now);
+            }
+        }
     }
 
     async fn queue(
@@ -253,13 +278,17 @@ impl Dispatcher {
             reason: progress.reason.or(progress_of(reason).reason),
             ..progress
         };
+        let may_be_posted = progress.ambiguous > 0;
         let entry = waiting(place, ready, progress);
         let stored = self
             .store(desk, message(letter, vec![entry], self.unix_ms()), release)
             .await;
         if let Err(error) = stored {
             desk.queue.promise(key);
-            return Sent::NotStored(error);
+            return Sent::NotStored {
+                error,
+                may_be_posted,
+            };
         }
         desk.outcome(key, ended, reason, deadline).await
     }

@@ -86,6 +86,9 @@ pub struct Delivery {
     pub requests: Vec<Box<RawValue>>,
 }
 
+/// What is added where an attempt may have posted what then was not stored.
+pub(super) const MAY_BE_POSTED: &str = "; the attempt before may or may not have posted it";
+
 impl Receipt {
     /// The receipt of these deliveries: `queued` if any waits, else `failed` if any is, else what they all are.
     #[must_use]
@@ -190,8 +193,13 @@ impl Delivery {
                 entry.failed(failure, Some((*parts_taken, parts))),
                 Some(failure.clone()),
             ),
-            Sent::NotStored(error) => {
-                let detail = format!("it could not be delivered now, and not stored: {error}");
+            Sent::NotStored {
+                error,
+                may_be_posted,
+            } => {
+                let doubt = if *may_be_posted { MAY_BE_POSTED } else { "" };
+                let detail =
+                    format!("it could not be delivered now, and not stored: {error}{doubt}");
                 let failure = Failure::later(Later::Unavailable, None, detail);
                 (entry.failed(&failure, None), Some(failure))
             }

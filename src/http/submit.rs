@@ -20,7 +20,7 @@ use super::caller::Caller;
 use super::failed::{RETRY_AFTER_S, failed};
 use super::post::Request;
 use super::problem::{Code, Problem};
-use super::receipt::{Delivery, Receipt};
+use super::receipt::{Delivery, MAY_BE_POSTED, Receipt};
 
 /// How long the caller waits for the platforms.
 #[derive(Debug, Clone, Copy)]
@@ -229,8 +229,19 @@ impl Request<'_> {
             Some(dispatcher.send(letter, place, ready, parts, deadline).await)
         });
         let sent = all(sends).await;
-        if let [Some(Sent::NotStored(error))] = &*sent {
-            return Err(not_stored(error));
+        if let [
+            Some(Sent::NotStored {
+                error,
+                may_be_posted,
+            }),
+        ] = &*sent
+        {
+            let problem = not_stored(error);
+            let doubt = if *may_be_posted { MAY_BE_POSTED } else { "" };
+            return Err(Problem {
+                detail: format!("{}{doubt}", problem.detail).into(),
+                ..problem
+            });
         }
         let is_queued = |sent: &Option<Sent>| matches!(sent, Some(Sent::Queued(_)));
         if sent.len() > 1 && sent.iter().any(is_queued) {
@@ -240,8 +251,10 @@ impl Request<'_> {
                 .filter_map(|((place, (aim, _)), sent)| {
                     Some((place, aim.as_ref().ok()?, sent.as_ref()?))
                 });
-            let recorded = dispatcher.record(letter, rest.collect()).await;
-            recorded.map_err(|error| not_stored(&error))?;
+            // What was delivered or promised stays so; only what is looked up later is not whole.
+            if let Err(error) = dispatcher.record(letter, rest.collect()).await {
+                tracing::warn!(%error, "the receipt of a message with several destinations is not whole");
+            }
         }
         Ok(receipts(destinations, aimed, sent))
     }
@@ -379,7 +392,10 @@ fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent
     let entries = all.map(|((to, (aim, parts)), sent)| match (aim, sent) {
         (Err(failure), _) => untried(to, failure),
         (Ok(ready), sent) => {
-            let sent = sent.unwrap_or(Sent::NotStored(StoreError::Closed.into()));
+            let sent = sent.unwrap_or(Sent::NotStored {
+                error: StoreError::Closed.into(),
+                may_be_posted: false,
+            });
             Delivery::sent(ready, &sent, parts.len())
         }
     });
