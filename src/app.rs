@@ -49,6 +49,14 @@ pub enum BuildError {
     Metrics(#[from] prometheus::Error),
 }
 
+impl BuildError {
+    /// Whether the configuration is at fault: trying again would not help.
+    #[must_use]
+    pub fn is_of_the_configuration(&self) -> bool {
+        matches!(self, Self::Outbox(error) if error.is_of_the_setting())
+    }
+}
+
 /// Why a server that listened has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -75,23 +75,29 @@ fn serve(env: Env) -> Exit {
     }
     let ended = actix_web::rt::System::new().block_on(async move {
         // Before anybody can read that it listens, and stop it.
-        let shutdown = shutdown_signal().map_err(|error| format!("signals: {error}"))?;
-        let app = App::build(settings, log).map_err(|error| error.to_string())?;
+        let unavailable = |error: String| (Exit::Unavailable, error);
+        let shutdown =
+            shutdown_signal().map_err(|error| unavailable(format!("signals: {error}")))?;
+        let app = App::build(settings, log).map_err(|error| match error {
+            error if error.is_of_the_configuration() => (Exit::Configuration, error.to_string()),
+            error => unavailable(error.to_string()),
+        })?;
         tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
-        app.run(shutdown).await.map_err(|error| error.to_string())
+        let ended = app.run(shutdown).await;
+        ended.map_err(|error| unavailable(error.to_string()))
     });
     match ended {
         Ok(()) => {
             tracing::info!("stopped");
             Exit::Done
         }
-        Err(error) => {
+        Err((exit, error)) => {
             tracing::error!("{error}");
             // Whatever RUST_LOG says, the person who started it is told why it did not.
             if !tracing::enabled!(tracing::Level::ERROR) {
                 say(&error);
             }
-            Exit::Unavailable
+            exit
         }
     }
 }

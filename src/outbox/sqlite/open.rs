@@ -83,6 +83,22 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether an operator must change the setting or the file: trying again would not help.
+    #[must_use]
+    pub fn is_of_the_setting(&self) -> bool {
+        match self {
+            Self::NoFolder(_)
+            | Self::NotWritable { .. }
+            | Self::NotADatabase(_)
+            | Self::Foreign(_)
+            | Self::Newer { .. }
+            | Self::Corrupt { .. } => true,
+            Self::Full(_) | Self::InUse(_) | Self::Other { .. } => false,
+        }
+    }
+}
+
 /// A connection that alone has the file, with its tables.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     prepare_file(path)?;

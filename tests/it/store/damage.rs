@@ -65,7 +65,7 @@ impl Left {
 
         let refused = setup(&self.chat).outbox(&self.folder).run();
 
-        assert_not_opened(&refused, self.path().to_str().unwrap());
+        assert_not_opened(&refused, self.path().to_str().unwrap(), 78);
         assert!(self.bytes() == bytes, "{case}: the file has changed");
         assert!(self.chat.posts().is_empty(), "{case}");
     }
