@@ -129,7 +129,7 @@ impl Dispatcher {
             .filter(waits)
             .map(|row| {
                 let key = (id, row.delivery.place);
-                (key, desk.queue.expect(key))
+                (key, desk.queue.expect_again(key))
             })
             .collect();
         if expected.is_empty() {

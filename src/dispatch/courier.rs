@@ -13,11 +13,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::oneshot::Sender;
 
 use crate::domain::delivery::{Failure, Post, Refusal};
-use crate::outbox::{Kind, Lane, Retention, Row, Settled, State, StoreError};
+use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
 
 use super::queue::schedule::{Next, Release};
-use super::queue::{Ended, Key, Queue};
-use super::settle::{Attempt, tell, verdict};
+use super::queue::{Callers, Ended, Key, Queue};
+use super::settle::{Attempt, given_up, tell, verdict};
 use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
 /// What an operator sets.
@@ -199,7 +199,10 @@ impl Courier {
         };
         let is_ended = |settled: &&Settled| settled.state != State::Waiting;
         let ended = settled.iter().filter(is_ended).count();
-        let next = self.settle(settled, lane, max).await?;
+        let next = self
+            .dispatcher
+            .write(&self.desk, settled, Some((lane, max)))
+            .await?;
         self.note_end(lane, next.first());
         queue.leave(lane, u32::try_from(ended).unwrap_or(u32::MAX));
         let is_serving = queue.phase() == Phase::Serving;
@@ -217,18 +220,6 @@ impl Courier {
             tell(callers, &ended);
         }
         goes_on.then_some(next)
-    }
-
-    /// Writes the settlements and reads what is next; `None` when the store has failed for good.
-    async fn settle(&self, settled: Vec<Settled>, lane: Lane, max: usize) -> Option<Vec<Row>> {
-        loop {
-            let next = Some((lane, max));
-            match self.desk.store.settle(settled.clone(), next).await {
-                Ok(rows) => return Some(rows),
-                Err(StoreError::Busy | StoreError::Full) => tokio::time::sleep(STORE_PAUSE).await,
-                Err(_) => return None,
-            }
-        }
     }
 
     /// Tries the first message of a lane, or as many as are folded into one.
@@ -249,7 +240,8 @@ impl Courier {
             Ok(ready) => ready,
             Err(failure) => {
                 self.note_look_up(first, &failure);
-                return self.after(lane, &rows[..1], Attempt::failed(failure), now_ms);
+                let taken = usize::from(first.delivery.progress.parts_taken);
+                return self.after(lane, &rows[..1], Attempt::failed(failure, taken), now_ms);
             }
         };
         let now = self.dispatcher.shared.clock.now();
@@ -325,13 +317,13 @@ impl Courier {
             let callers = if is_final {
                 queue.callers(key)
             } else {
-                Vec::new()
+                Callers::default()
             };
-            let is_promised = callers.is_empty();
             let before = row.delivery.progress.clone();
-            let verdict = verdict(&attempt, before, failures, is_promised, now_ms);
-            if !callers.is_empty() {
-                told.push((callers, attempt.ended(&verdict.progress)));
+            let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
+            // A repeat that waits for what goes on waiting is told that it is promised, as the first one was.
+            if verdict.state != State::Waiting {
+                told.push((callers.waiting, attempt.ended(&verdict.progress)));
             }
             release = verdict.release;
             settled.push(Settled {
@@ -351,23 +343,11 @@ impl Courier {
     /// Ends a delivery without an attempt.
     fn bury(&self, row: &Row, failure: Failure, now_ms: u64) -> Step {
         let callers = self.desk.queue.callers((row.id, row.delivery.place));
-        let mut progress = row.delivery.progress.clone();
-        progress.settled_ms = now_ms;
-        progress.reason = Some(failure.word().to_owned());
-        progress.error = Some(failure.to_string());
         tracing::warn!(delivery = %row.id, failure = failure.word(), "delivery given up");
-        let ended = Ended::Failed {
-            failure,
-            parts_taken: usize::from(progress.parts_taken),
-        };
+        let (settled, ended) = given_up(row, failure, now_ms);
         Step::Settle {
-            settled: vec![Settled {
-                id: row.id,
-                place: row.delivery.place,
-                state: State::Failed,
-                progress,
-            }],
-            told: vec![(callers, ended)],
+            settled: vec![settled],
+            told: vec![(callers.waiting, ended)],
             release: Release::Go,
         }
     }
@@ -388,9 +368,10 @@ impl Courier {
 }
 
 impl Attempt {
-    fn failed(failure: Failure) -> Self {
+    /// One that failed before anything was sent; `taken` parts were taken before.
+    fn failed(failure: Failure, taken: usize) -> Self {
         Self {
-            taken: 0,
+            taken,
             posted: None,
             failure: Some(failure),
         }

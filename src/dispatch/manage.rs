@@ -1,12 +1,12 @@
 //! What an operator does to a stored message: drop it, or have it tried again.
 
 use crate::domain::delivery::{DeliveryId, Failure, Refusal};
-use crate::outbox::{Row, Settled, State, StoreError};
+use crate::outbox::{Lane, Row, State, StoreError};
 
-use super::Dispatcher;
-use super::queue::Ended;
+use super::queue::Key;
 use super::queue::schedule::Release;
-use super::settle::tell;
+use super::settle::{given_up, tell};
+use super::{Desk, Dispatcher};
 
 /// What dropping a message came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Dropped {
     Busy,
 }
 
+// Both must run to their end: what is withdrawn or announced and then left so would never be tried again.
 impl Dispatcher {
     /// Ends the deliveries of a message that wait, without another attempt.
     ///
@@ -24,49 +25,44 @@ impl Dispatcher {
     /// [`StoreError`].
     pub async fn drop_waiting(&self, rows: &[Row]) -> Result<Dropped, StoreError> {
         let desk = self.desk.as_ref().ok_or(StoreError::Closed)?;
-        let now_ms = self.unix_ms();
-        let waiting = || {
-            rows.iter()
-                .filter(|row| row.delivery.state == State::Waiting)
-        };
-        let withdrawn: Vec<_> = waiting()
+        let withdrawn: Vec<(Key, Lane)> = rows
+            .iter()
+            .filter(is_in(State::Waiting))
             .map(|row| ((row.id, row.delivery.place), row.delivery.lane))
             .collect();
         if !desk.queue.withdraw(&withdrawn) {
             return Ok(Dropped::Busy);
         }
-        let failure = Failure::refused(Refusal::Dropped, "", "an operator dropped it");
-        let settled = waiting().map(|row| {
-            let mut progress = row.delivery.progress.clone();
-            progress.settled_ms = now_ms;
-            progress.reason = Some(failure.word().to_owned());
-            progress.error = Some(failure.to_string());
-            Settled {
-                id: row.id,
-                place: row.delivery.place,
-                state: State::Failed,
-                progress,
-            }
-        });
-        let written = desk.store.settle(settled.collect(), None).await;
-        let keys: Vec<_> = withdrawn.iter().map(|(key, _)| *key).collect();
-        desk.queue.let_go(&keys);
-        for ((key, lane), row) in withdrawn.into_iter().zip(waiting()) {
-            if written.is_ok() {
-                let ended = Ended::Failed {
-                    failure: failure.clone(),
-                    parts_taken: usize::from(row.delivery.progress.parts_taken),
-                };
-                tell(desk.queue.callers(key), &ended);
-                desk.queue.leave(lane, 1);
-                tracing::info!(delivery = %key.0, "delivery dropped");
-            }
+        let dropped = self.drop_withdrawn(desk, rows).await;
+        for (key, lane) in withdrawn {
+            desk.queue.let_go(&[key]);
             // The courier may have come by meanwhile, and left the lane alone.
             desk.queue
                 .stored(lane, Release::Go, self.shared.clock.now());
         }
-        written?;
-        Ok(Dropped::All)
+        dropped.map(|()| Dropped::All)
+    }
+
+    async fn drop_withdrawn(&self, desk: &Desk, rows: &[Row]) -> Result<(), StoreError> {
+        let Some(id) = rows.first().map(|row| row.id) else {
+            return Ok(());
+        };
+        // Again: one may have ended before it was withdrawn, and must not be counted twice.
+        let rows = desk.store.find(id).await?;
+        let failure = Failure::refused(Refusal::Dropped, "", "an operator dropped it");
+        let now_ms = self.unix_ms();
+        let waiting = || rows.iter().filter(is_in(State::Waiting));
+        let (settled, ended): (Vec<_>, Vec<_>) = waiting()
+            .map(|row| given_up(row, failure.clone(), now_ms))
+            .unzip();
+        desk.store.settle(settled, None).await?;
+        for (row, ended) in waiting().zip(ended) {
+            let key = (row.id, row.delivery.place);
+            tell(desk.queue.callers(key).waiting, &ended);
+            desk.queue.leave(row.delivery.lane, 1);
+            tracing::info!(delivery = %row.id, "delivery dropped");
+        }
+        Ok(())
     }
 
     /// Queues the failed deliveries of a message again, and has those that wait tried at once.
@@ -75,28 +71,32 @@ impl Dispatcher {
     /// [`StoreError`].
     pub async fn retry(&self, id: DeliveryId, rows: &[Row]) -> Result<(), StoreError> {
         let desk = self.desk.as_ref().ok_or(StoreError::Closed)?;
-        let now = self.shared.clock.now();
-        let lanes = desk.store.requeue(id, self.unix_ms()).await?;
-        for lane in lanes {
-            // Two destinations of an alias may be one channel.
-            let is_failed = |row: &&Row| row.delivery.state == State::Failed;
-            let of_lane = || {
-                let all = rows.iter().filter(|row| row.delivery.lane == lane);
-                all.filter(is_failed)
-            };
-            let count = u32::try_from(of_lane().count()).unwrap_or(u32::MAX);
-            let first = of_lane().next();
-            if let Some(gateway) = first.and_then(|row| self.shared.gateway(&row.delivery.to)) {
-                desk.queue.enter(lane, gateway, count, now);
+        let failed: Vec<&Row> = rows.iter().filter(is_in(State::Failed)).collect();
+        for row in &failed {
+            if let Some(gateway) = self.shared.gateway(&row.delivery.to) {
+                desk.queue.announce(row.delivery.lane, gateway);
             }
         }
-        for row in rows
-            .iter()
-            .filter(|row| row.delivery.state == State::Waiting)
-        {
+        let lanes = desk.store.requeue(id, self.unix_ms()).await;
+        for row in failed {
+            let lane = row.delivery.lane;
+            // Somebody else may have been quicker.
+            if lanes.as_ref().is_ok_and(|lanes| lanes.contains(&lane)) {
+                desk.queue
+                    .stored(lane, Release::Go, self.shared.clock.now());
+            } else {
+                desk.queue.leave(lane, 1);
+            }
+        }
+        lanes?;
+        for row in rows.iter().filter(is_in(State::Waiting)) {
             desk.queue.hurry(row.delivery.lane);
         }
         tracing::info!(delivery = %id, "delivery queued again");
         Ok(())
     }
+}
+
+fn is_in(state: State) -> impl Fn(&&Row) -> bool {
+    move |row| row.delivery.state == state
 }

@@ -7,7 +7,7 @@ use crate::backends::Part;
 use crate::clock;
 use crate::domain::delivery::{Failure, Posted};
 use crate::domain::retry::RetryPolicy;
-use crate::outbox::{Progress, Settled, State, StoreError};
+use crate::outbox::{Lane, Progress, Row, Settled, State, StoreError};
 
 use super::queue::schedule::Release;
 use super::queue::{Ended, Key};
@@ -94,26 +94,32 @@ impl Dispatcher {
             progress: verdict.progress,
         };
         let ended = attempt.ended(&settled.progress);
-        let written = self.write(desk, vec![settled]).await;
+        let written = self.write(desk, vec![settled], None).await;
         desk.queue.let_go(&[key]);
-        if written && verdict.state != State::Waiting {
+        if written.is_some() && verdict.state != State::Waiting {
             desk.queue.leave(ready.lane, 1);
         }
         // Nobody waits: it was answered before. A repeat of its key may.
         if verdict.state != State::Waiting {
-            tell(desk.queue.callers(key), &ended);
+            tell(desk.queue.callers(key).waiting, &ended);
         }
         desk.queue
             .stored(ready.lane, verdict.release, self.shared.clock.now());
     }
 
-    /// Writes settlements until the store has taken them; `false` when it never will.
-    pub(super) async fn write(&self, desk: &Desk, settled: Vec<Settled>) -> bool {
+    /// Writes settlements until the store has taken them, and reads the then first rows of a lane; `None` when it never
+    /// will.
+    pub(super) async fn write(
+        &self,
+        desk: &Desk,
+        settled: Vec<Settled>,
+        next: Option<(Lane, usize)>,
+    ) -> Option<Vec<Row>> {
         loop {
-            match desk.store.settle(settled.clone(), None).await {
-                Ok(_) => return true,
+            match desk.store.settle(settled.clone(), next).await {
+                Ok(rows) => return Some(rows),
                 Err(StoreError::Busy | StoreError::Full) => tokio::time::sleep(STORE_PAUSE).await,
-                Err(_) => return false,
+                Err(_) => return None,
             }
         }
     }
@@ -188,6 +194,30 @@ pub(super) fn verdict(
         },
         release,
     }
+}
+
+/// What is written of a delivery that ends without another attempt, and what its callers are told.
+pub(super) fn given_up(row: &Row, failure: Failure, now_ms: u64) -> (Settled, Ended) {
+    let before = row.delivery.progress.clone();
+    let parts_taken = usize::from(before.parts_taken);
+    let settled = Settled {
+        id: row.id,
+        place: row.delivery.place,
+        state: State::Failed,
+        progress: Progress {
+            settled_ms: now_ms,
+            reason: Some(failure.word().to_owned()),
+            error: Some(failure.to_string()),
+            ..before
+        },
+    };
+    (
+        settled,
+        Ended::Failed {
+            failure,
+            parts_taken,
+        },
+    )
 }
 
 /// When a lane goes on after a failure that passes.

@@ -1,5 +1,6 @@
 //! `/deliveries`: what became of stored messages, for whoever holds a proxy token.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
@@ -77,7 +78,8 @@ pub(super) async fn drop_one(context: &Context<'_>, id: &str) -> Result<Reply, P
         let detail = "nothing of this message waits any more; its receipt says how it ended";
         return Err(Problem::new(Code::Settled, detail));
     }
-    match in_time(context.dispatcher.drop_waiting(&rows)).await? {
+    let dispatcher = Arc::clone(context.dispatcher);
+    match to_its_end(async move { dispatcher.drop_waiting(&rows).await }).await? {
         Dropped::All => {}
         Dropped::Busy => {
             let detail = "it is being delivered just now; look at its receipt in a moment";
@@ -95,7 +97,8 @@ pub(super) async fn retry(context: &Context<'_>, id: &str) -> Result<Reply, Prob
         let detail = "every destination has this message; there is nothing to try again";
         return Err(Problem::new(Code::Settled, detail));
     }
-    in_time(context.dispatcher.retry(id, &rows)).await?;
+    let dispatcher = Arc::clone(context.dispatcher);
+    to_its_end(async move { dispatcher.retry(id, &rows).await }).await?;
     Ok(shown(in_time(desk(context)?.store.find(id)).await?))
 }
 
@@ -132,6 +135,14 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Resu
         let detail = format!("the outbox did not answer: {error}");
         Problem::new(Code::StoreUnavailable, detail).retry_after_s(RETRY_AFTER_S)
     })
+}
+
+/// The same for what must not be broken off, whether its caller waits or not.
+async fn to_its_end<T: 'static>(
+    change: impl Future<Output = Result<T, StoreError>> + 'static,
+) -> Result<T, Problem> {
+    let change = actix_web::rt::spawn(change);
+    in_time(async { change.await.unwrap_or(Err(StoreError::Closed)) }).await
 }
 
 /// Who reads. A signed URL opens one post and nothing else.

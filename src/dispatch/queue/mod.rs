@@ -55,11 +55,30 @@ pub enum Phase {
 #[derive(Default)]
 struct State {
     schedule: Schedule,
-    callers: HashMap<Key, Vec<oneshot::Sender<Ended>>>,
+    callers: HashMap<Key, Callers>,
     /// Being tried, or taken out.
     held: HashSet<Key>,
     /// Lanes whose first message an earlier process may have posted.
     doubtful: HashSet<Lane>,
+}
+
+/// Who waits for the end of a delivery.
+#[derive(Debug)]
+pub struct Callers {
+    /// How they are told.
+    pub waiting: Vec<oneshot::Sender<Ended>>,
+    /// Whether somebody was told 202 before, so that it may not end for a reason that an operator can mend.
+    pub is_promised: bool,
+}
+
+/// Nobody waits: then it was promised, by this process or an earlier one.
+impl Default for Callers {
+    fn default() -> Self {
+        Self {
+            waiting: Vec::new(),
+            is_promised: true,
+        }
+    }
 }
 
 /// Why nothing was reserved.
@@ -158,7 +177,13 @@ impl Queue {
         self.lock().schedule.leave(lane, count);
     }
 
-    /// Deliveries that wait again, or in another lane.
+    /// Counts deliveries that are about to wait again, before the courier can come upon them; then
+    /// [`Queue::stored`], or [`Queue::leave`].
+    pub fn announce(&self, lane: Lane, gateway: Gateway) {
+        self.lock().schedule.enter(lane, gateway, 1);
+    }
+
+    /// Deliveries that wait in another lane now.
     pub fn enter(&self, lane: Lane, gateway: Gateway, count: u32, now: Instant) {
         let mut state = self.lock();
         state.schedule.enter(lane, gateway, count);
@@ -202,11 +227,26 @@ impl Queue {
         }
     }
 
-    /// Waits for the end of a delivery. Ask before it is stored, so that it cannot end unseen.
+    /// Waits for the end of a new delivery, which is not promised as long as its caller waits. Ask before it is stored,
+    /// so that it cannot end unseen.
     #[must_use]
     pub fn expect(&self, key: Key) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
-        self.lock().callers.entry(key).or_default().push(sender);
+        let callers = Callers {
+            waiting: vec![sender],
+            is_promised: false,
+        };
+        self.lock().callers.insert(key, callers);
+        receiver
+    }
+
+    /// Waits for the end of a delivery that was stored before; it stays promised if it is.
+    #[must_use]
+    pub fn expect_again(&self, key: Key) -> oneshot::Receiver<Ended> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let callers = state.callers.entry(key).or_default();
+        callers.waiting.push(sender);
         receiver
     }
 
@@ -217,10 +257,11 @@ impl Queue {
 
     /// Whoever waits for this delivery; from now on they must be told.
     #[must_use]
-    pub fn callers(&self, key: Key) -> Vec<oneshot::Sender<Ended>> {
+    pub fn callers(&self, key: Key) -> Callers {
         let mut callers = self.lock().callers.remove(&key).unwrap_or_default();
         // Who has gone away was told nothing and waits for nothing.
-        callers.retain(|caller| !caller.is_closed());
+        callers.waiting.retain(|caller| !caller.is_closed());
+        callers.is_promised |= callers.waiting.is_empty();
         callers
     }
 

@@ -73,18 +73,35 @@ fn what_was_read_before_something_was_taken_out_is_not_tried() {
 #[test]
 fn who_waits_is_told_or_promised_and_never_both() {
     let (queue, told, promised) = (Queue::new(9), key(), key());
-    let (mut first, mut second) = (queue.expect(told), queue.expect(told));
+    let (mut first, mut second) = (queue.expect(told), queue.expect_again(told));
     let mut third = queue.expect(promised);
 
     let callers = queue.callers(told);
     assert!(!queue.promise(told), "its end is just being told");
-    for caller in callers {
+    assert!(!callers.is_promised);
+    for caller in callers.waiting {
         assert!(caller.send(ended()).is_ok());
     }
 
     assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
-    assert!(queue.promise(promised) && queue.callers(promised).is_empty());
+    assert!(queue.promise(promised));
+    let callers = queue.callers(promised);
+    assert!(callers.waiting.is_empty() && callers.is_promised);
     assert!(third.try_recv().is_err());
+}
+
+/// A repeat of an idempotency key waits for a message that was answered 202 before.
+#[test]
+fn a_repeat_that_waits_takes_no_promise_back() {
+    let (queue, key) = (Queue::new(9), key());
+    let first = queue.expect(key);
+    assert!(queue.promise(key));
+    drop(first);
+
+    let _repeat = queue.expect_again(key);
+
+    let callers = queue.callers(key);
+    assert_eq!((callers.waiting.len(), callers.is_promised), (1, true));
 }
 
 #[test]
@@ -93,7 +110,8 @@ fn who_has_gone_away_does_not_wait() {
 
     drop(queue.expect(key));
 
-    assert!(queue.callers(key).is_empty());
+    let callers = queue.callers(key);
+    assert!(callers.waiting.is_empty() && callers.is_promised);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Trying again: who waits for whom, how often, and when it is over.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Stage, id, waiting};
 use crate::store::{
-    attempts, eventually, hold, listed, queue, receipt, setup, shown, wait_for_status,
+    attempts, eventually, hold, listed, queue, receipt, sends, setup, shown, wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Folder, Gate, Mattermost, Proxy, Slack};
+use crate::support::{Folder, Gate, Mattermost, Proxy, Reply, Slack, message_path};
 
 /// `/ready`'s words on the chat server.
 fn health(proxy: &Proxy) -> (Value, Value) {
@@ -168,6 +168,43 @@ fn behind_a_promise_that_is_refused_one_is_promised_too() {
 
     assert_eq!(behind.verdict(), (202, "queued".to_owned()));
     assert_eq!(listed(&stage.proxy, "failed"), [""; 0]);
+}
+
+/// A repeat of its key waits beside a promise; a refusal of the credentials does not end what was promised.
+#[test]
+fn a_repeat_that_waits_does_not_end_a_promise() {
+    let stage = Stage::new();
+    let (gate, target) = (
+        Gate::new(),
+        message_path(&stage.builds, "promised", &[("once", "k")]),
+    );
+    let refusal =
+        json!({"id": "api.context.session_expired.app_error", "message": "no", "status_code": 401});
+    stage.chat.next(Reply::json(401, refusal).held(&gate));
+    let promised = stage.proxy.post(format!("{target}&wait=0"));
+    eventually("it is being tried", || sends(&stage.chat) == 1);
+
+    let mut repeat = stage.proxy.connect();
+    repeat.send(format!("POST {target}&wait=20 HTTP/1.1\r\nHost: p\r\n\r\n").as_bytes());
+    eventually("the repeat was let in", || {
+        let metrics = stage.proxy.get("/metrics").text();
+        metrics.contains("posts_total{caller=\"anonymous\"} 2")
+    });
+    gate.open();
+    let told = repeat.read_response();
+
+    assert_eq!(promised.verdict(), (202, "queued".to_owned()));
+    assert_eq!(
+        told.verdict(),
+        (202, "queued".to_owned()),
+        "{}",
+        told.text()
+    );
+    let kept = receipt(&stage.proxy, &id(&promised));
+    assert_eq!(
+        (kept["status"].as_str(), attempts(&kept)),
+        (Some("queued"), 1)
+    );
 }
 
 #[test]
