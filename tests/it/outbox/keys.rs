@@ -32,6 +32,7 @@ fn told(answer: &Response) -> (u16, String, String) {
     (answer.status, id(answer), post)
 }
 
+/// A6: however many repeats come at once, there is one message, and all are told of it.
 #[test]
 fn fifty_repeats_at_once_make_one_post() {
     let stage = Stage::new();
