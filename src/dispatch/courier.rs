@@ -66,7 +66,7 @@ enum Step {
     /// These end, or wait on; then the lane goes on, or is left for a while.
     Settle {
         settled: Vec<Settled>,
-        told: Vec<(Vec<Sender<Ended>>, Ended)>,
+        told: Vec<(Key, Vec<Sender<Ended>>, Ended)>,
         release: Release,
     },
     /// Nothing was tried.
@@ -216,7 +216,9 @@ impl Courier {
             // Before anybody is told, whose next post then finds nothing waiting.
             queue.release(lane, release, clock.now());
         }
-        for (callers, ended) in told {
+        for (key, mut callers, ended) in told {
+            // Those as well who came while it was being written, and so read that it waits.
+            callers.extend(queue.callers(key).waiting);
             tell(callers, &ended);
         }
         goes_on.then_some(next)
@@ -323,7 +325,7 @@ impl Courier {
             let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
             // A repeat that waits for what goes on waiting is told that it is promised, as the first one was.
             if verdict.state != State::Waiting {
-                told.push((callers.waiting, attempt.ended(&verdict.progress)));
+                told.push((key, callers.waiting, attempt.ended(&verdict.progress)));
             }
             release = verdict.release;
             settled.push(Settled {
@@ -342,12 +344,13 @@ impl Courier {
 
     /// Ends a delivery without an attempt.
     fn bury(&self, row: &Row, failure: Failure, now_ms: u64) -> Step {
-        let callers = self.desk.queue.callers((row.id, row.delivery.place));
+        let key = (row.id, row.delivery.place);
+        let callers = self.desk.queue.callers(key);
         tracing::warn!(delivery = %row.id, failure = failure.word(), "delivery given up");
         let (settled, ended) = given_up(row, failure, now_ms);
         Step::Settle {
             settled: vec![settled],
-            told: vec![(callers.waiting, ended)],
+            told: vec![(key, callers.waiting, ended)],
             release: Release::Go,
         }
     }
