@@ -134,6 +134,7 @@ pub(super) fn destination(platforms: &Platforms, to: &outbox::Address) -> Option
     let platform = platforms.platforms.iter().find(|p| p.name == to.backend)?;
     let address = match to.kind {
         Kind::Id | Kind::Name => Address::Target(to.target.clone()),
+        Kind::Relay => return None,
         Kind::Webhook(hash) => Address::Webhook(WebhookId {
             alias: to.target.as_str().into(),
             index: platforms.webhook_hashes.iter().position(|h| *h == hash)?,
