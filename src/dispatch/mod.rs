@@ -13,6 +13,7 @@ mod lookup;
 pub mod manage;
 mod pacing;
 pub mod queue;
+pub mod relay;
 pub mod send;
 pub mod settings;
 mod settle;
@@ -30,6 +31,7 @@ pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
+pub use relay::{RelayAnswer, RelayError, RelayRequest};
 pub use settings::OutboxSettings;
 pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 
@@ -66,6 +68,7 @@ pub struct Platforms {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
+    relay: Option<relay::settings::RelaySettings>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -118,6 +121,7 @@ impl Platforms {
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
+        relay: Option<relay::settings::RelaySettings>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -136,6 +140,7 @@ impl Platforms {
                 .collect(),
             lookups: Lookups::default(),
             lanes: Lanes::default(),
+            relay,
             epoch: (clock.now(), clock.unix()),
             health: Health::new(names),
             clock,
