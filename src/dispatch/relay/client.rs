@@ -1,7 +1,9 @@
 //! The exchange with the internal API: raw bytes both ways, at most one connection's worth of trust.
 
+use awc::ClientResponse;
+use awc::error::PayloadError;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Uri, Version};
 
@@ -32,28 +34,39 @@ impl HttpWire {
         if response.status().is_informational() {
             return Err(RelayError::Unusable);
         }
-        // Of an answer that only the connection's end would end, awc reads no body.
-        let mut is_whole = !leaves_more(&response) || response.version() == Version::HTTP_10;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.next().await {
-            match chunk {
-                Ok(chunk) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => {
-                    body.extend_from_slice(&chunk);
-                }
-                _ => {
-                    is_whole = false;
-                    break;
-                }
-            }
-        }
+        let (body, is_whole) = read(&mut response).await;
         Ok(RelayAnswer {
             status: response.status().as_u16(),
             headers: without_origin(end_to_end(response.headers()), uri),
             retry_after: self.retry_after(&response),
-            body: Bytes::from(body),
+            body,
             is_whole,
         })
     }
+}
+
+/// The body, and whether that is all of it. awc does not tell when a body breaks off, so it is measured; one in chunks that
+/// breaks off passes for whole.
+async fn read<S>(response: &mut ClientResponse<S>) -> (Bytes, bool)
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let announced = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    // Of an answer that only the connection's end would end, awc reads no body.
+    let is_readable = !leaves_more(response) || response.version() == Version::HTTP_10;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.next().await {
+        match chunk {
+            Ok(chunk) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => {
+                body.extend_from_slice(&chunk);
+            }
+            _ => return (Bytes::new(), false),
+        }
+    }
+    let is_bodiless = matches!(response.status().as_u16(), 204 | 304);
+    let is_whole = is_bodiless || announced.is_none_or(|length| length == body.len());
+    (body.freeze(), is_readable && is_whole)
 }
 
 /// A redirect of the internal API to itself is passed back as one to the same host, which then is the proxy's: nobody is to
