@@ -90,6 +90,8 @@ const LAYERS: &[Layer] = &[
         name: "dispatch",
         ours: &["backends", "clock", "domain", "env", "outbox", "telemetry"],
         crates: &[
+            "actix_service",
+            "actix_tls",
             "awc",
             "bytes",
             "envconfig",
