@@ -12,6 +12,8 @@ mod fold;
 mod health;
 mod lookup;
 pub mod manage;
+mod notice;
+mod own;
 mod pacing;
 pub mod queue;
 pub mod relay;
@@ -64,6 +66,7 @@ pub struct Platforms {
     webhook_uris: Vec<Uri>,
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
+    own: own::Own,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -143,6 +146,7 @@ impl Platforms {
             lanes: Lanes::default(),
             relay,
             epoch: (clock.now(), clock.unix()),
+            own: own::Own::default(),
             health: Health::new(names),
             clock,
             metrics,
