@@ -23,6 +23,7 @@
 mod alias;
 pub mod channel;
 pub mod delivery;
+pub mod guid;
 pub mod look;
 pub mod mention;
 pub mod message;
