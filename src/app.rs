@@ -90,6 +90,7 @@ impl App {
         let platforms = Platforms::new(
             settings.platforms,
             &settings.webhooks,
+            settings.relay,
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -100,6 +101,7 @@ impl App {
             callers: settings.callers,
             limits: settings.limits,
             directory: settings.directory,
+            inbound: settings.inbound,
             max_parts: settings.max_parts,
             metrics,
             clock: Arc::clone(&clock),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use envconfig::Envconfig;
 
 use crate::backends::{self, KINDS, Kind, Shared};
+use crate::dispatch::relay::{self, settings::RelaySettings};
 use crate::dispatch::{self, ClientSettings, OutboxSettings, Platform, trust};
 use crate::domain::channel::{
     Address, BackendShape, Destination, Directory, DirectorySettings, WebhookShape, Webhooks,
@@ -36,6 +37,10 @@ pub struct Settings {
     pub max_parts: usize,
     /// The outbox.
     pub outbox: OutboxSettings,
+    /// What verifies the requests of platforms.
+    pub inbound: http::inbound::Settings,
+    /// The internal API.
+    pub relay: Option<RelaySettings>,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -131,7 +136,7 @@ struct Vars {
 /// Variables of the contract that this version would get wrong by ignoring them: it refuses to start.
 const REFUSED: &[&str] = &["TLS_CERT", "TLS_KEY", "UPSTREAM_PROXY"];
 /// Variables of the contract that this version ignores, and says so.
-const IGNORED: &[&str] = &["RELAY_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const IGNORED: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Every variable of the program, in the order of the README.
 pub fn all_vars() -> impl Iterator<Item = &'static Var> {
@@ -141,6 +146,8 @@ pub fn all_vars() -> impl Iterator<Item = &'static Var> {
         limit::VARS,
         VARS,
         dispatch::settings::VARS,
+        http::inbound::settings::VARS,
+        relay::settings::VARS,
         telemetry::VARS,
     ];
     own.into_iter()
@@ -208,6 +215,8 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     }
     let mut warnings = warnings(&mut reader, &callers, &http);
     let outbox = OutboxSettings::read(&mut reader, &mut warnings);
+    let inbound = http::inbound::Settings::read(&mut reader);
+    let relay = relay::settings::read(&mut reader);
     let faults = reader.finish();
     if !faults.lines().is_empty() {
         return Err(faults);
@@ -222,6 +231,8 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         client,
         max_parts,
         outbox,
+        inbound,
+        relay,
         warnings,
     })
 }

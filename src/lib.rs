@@ -8,6 +8,7 @@
 //! | [`app`] | wiring: settings in, a running server out; stopping it |
 //! | [`http`] | the server: who calls, what they want, what they are told |
 //! | [`dispatch`] | look-up, pace, attempts, what waits; the only outgoing client |
+//! | [`inbound`] | who really sent a request: the platforms' signatures |
 //! | [`outbox`] | what is promised and not yet delivered, on the disk |
 //! | [`backends`] | one folder per chat platform, lent a wire |
 //! | [`domain`] | pure types: what a message, a channel, an option, a limit is |
@@ -24,5 +25,6 @@ pub mod dispatch;
 pub mod domain;
 pub mod env;
 pub mod http;
+pub mod inbound;
 pub mod outbox;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
 pub mod accept;
+mod connect;
 mod courier;
 mod direct;
 mod fold;
@@ -13,6 +14,7 @@ mod lookup;
 pub mod manage;
 mod pacing;
 pub mod queue;
+pub mod relay;
 pub mod send;
 pub mod settings;
 mod settle;
@@ -30,6 +32,7 @@ pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
+pub use relay::{RelayAnswer, RelayError, RelayRequest};
 pub use settings::OutboxSettings;
 pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 
@@ -66,6 +69,7 @@ pub struct Platforms {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
+    relay: Option<relay::settings::RelaySettings>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -118,6 +122,7 @@ impl Platforms {
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
+        relay: Option<relay::settings::RelaySettings>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -136,6 +141,7 @@ impl Platforms {
                 .collect(),
             lookups: Lookups::default(),
             lanes: Lanes::default(),
+            relay,
             epoch: (clock.now(), clock.unix()),
             health: Health::new(names),
             clock,

@@ -20,6 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::{Connect, OffLimits};
 use crate::backends::Wire;
 use crate::backends::wire::{Answer, Call, WireError};
 use crate::clock::Clock;
@@ -115,9 +116,22 @@ impl HttpWire {
         self.settings.timeout
     }
 
+    /// The client, for one request.
+    pub(super) fn client(&self) -> Client {
+        self.client.borrow().clone()
+    }
+
+    /// Begins with new connections if this answer has left something behind on its own.
+    pub(super) fn renew_after<S>(&self, response: &ClientResponse<S>) {
+        if leaves_more(response) {
+            // awc has put the connection back already, and the next request would take the rest for its answer.
+            self.client.replace(self::client(&self.settings));
+        }
+    }
+
     async fn exchange(&self, call: Call<'_>) -> Result<Answer, WireError> {
-        let client = self.client.borrow().clone();
-        let mut request = client
+        let mut request = self
+            .client()
             .request(call.method, call.uri)
             .insert_header((header::USER_AGENT, USER_AGENT))
             .insert_header((header::ACCEPT, "application/json"));
@@ -131,10 +145,7 @@ impl HttpWire {
             .send_body(call.body)
             .await
             .map_err(|e| without_answer(&e))?;
-        if leaves_more(&response) {
-            // awc has put the connection back already, and the next post would take the rest for its answer.
-            self.client.replace(self::client(&self.settings));
-        }
+        self.renew_after(&response);
         if response.status().is_informational() {
             return Err(WireError::NoAnswer);
         }
@@ -181,7 +192,8 @@ impl HttpWire {
         Ok((body.unwrap_or_else(|| whole.freeze()), false))
     }
 
-    fn retry_after<S>(&self, response: &ClientResponse<S>) -> Option<Duration> {
+    /// What `Retry-After` of an answer asks for.
+    pub(super) fn retry_after<S>(&self, response: &ClientResponse<S>) -> Option<Duration> {
         let text = |name| response.headers().get(name)?.to_str().ok();
         retry_after(
             text(header::RETRY_AFTER)?,
@@ -245,6 +257,7 @@ fn client(settings: &ClientSettings) -> Client {
         Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
         None => Connector::new(),
     }
+    .connector(Connect::new())
     .timeout(settings.timeout.min(Duration::from_secs(5)))
     .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
     .conn_keep_alive(IDLE)
@@ -276,6 +289,7 @@ fn is_framed<S>(response: &ClientResponse<S>) -> bool {
 fn without_answer(error: &SendRequestError) -> WireError {
     match error {
         SendRequestError::Connect(connect) => match connect {
+            ConnectError::Resolver(error) if error.is::<OffLimits>() => WireError::OffLimits,
             ConnectError::Resolver(_) | ConnectError::NoRecords => WireError::Resolve,
             // awc says so when the peer closes instead of answering.
             ConnectError::Disconnected => WireError::NoAnswer,

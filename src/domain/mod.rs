@@ -20,6 +20,7 @@
 //! | receipt | what the caller is told about a message |
 //! | caller | who posts: a token's name, or a client address |
 
+pub mod address;
 mod alias;
 pub mod channel;
 pub mod delivery;

@@ -2,8 +2,10 @@
 //!
 //! The route table is [`route`], on the raw path. Nothing here knows a chat platform.
 
+mod body;
 pub mod caller;
 pub mod guard;
+pub mod inbound;
 pub mod limit;
 pub mod problem;
 pub mod receipt;
@@ -62,6 +64,8 @@ pub struct State {
     pub limits: Limits,
     /// What channels mean.
     pub directory: Directory,
+    /// What verifies the requests of platforms.
+    pub inbound: inbound::Settings,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -70,6 +74,7 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// The log, for its count of dropped lines.
     pub log: Option<Sink>,
+    seen: inbound::Seen,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -89,6 +94,8 @@ pub struct Parts {
     pub limits: limit::Settings,
     /// What channels mean.
     pub directory: Directory,
+    /// What verifies the requests of platforms.
+    pub inbound: inbound::Settings,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -118,6 +125,8 @@ impl State {
             settings: parts.settings,
             callers: parts.callers,
             directory: parts.directory,
+            inbound: parts.inbound,
+            seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -170,6 +179,8 @@ impl State {
 
 /// How long the same GET answers the first receipt again.
 const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long a platform's request is known again: longer than its signature is good (threats.md F2).
+const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.
@@ -254,6 +265,10 @@ async fn handle<'a>(
             deliveries::retry(context, id).await.unwrap_or_else(refuse)
         }
         Route::Retry(_) => refuse(read_only(route)),
+        Route::Inbound(source) => {
+            let (reply, facts) = inbound::receive(context, source, payload).await;
+            return (reply, facts, None);
+        }
         _ if !reads => refuse(read_only(route)),
         Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
@@ -262,6 +277,7 @@ async fn handle<'a>(
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
         Route::Problems => operate::problems(),
+        Route::SlackInstall | Route::SlackInstalled => refuse(not_found()),
     };
     (reply, Facts::default(), None)
 }

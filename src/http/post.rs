@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web;
-use futures_util::StreamExt as _;
 
 use crate::dispatch::PRODUCT;
 use crate::domain::channel::{Channel, Destination, ResolveError};
@@ -14,6 +13,7 @@ use crate::domain::signing::Signed;
 use crate::outbox::StoreHealth;
 
 use super::Context;
+use super::body::{self, Rules};
 use super::caller::{Caller, Denied, limit_unit};
 use super::extract::Decoded;
 use super::failed::RETRY_AFTER_S;
@@ -28,8 +28,6 @@ use super::submit::{Patience, Submission};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a caller waits unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
-/// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the limits said of this post, for the headers.
 #[derive(Default)]
@@ -69,12 +67,14 @@ impl<'a> Request<'a> {
         self.refuse_if_full()?;
         let destinations = self.resolve(&channel)?;
         self.limit_post(&destinations)?;
-        drain(
-            self.context.request.headers(),
-            payload,
-            self.context.state.settings.max_body_bytes,
-        )
-        .await?;
+        let rules = Rules {
+            max: self.context.state.settings.max_body_bytes,
+            keep: false,
+            too_large: |max| {
+                format!("the body is larger than {max} bytes (MAX_BODY); a post needs none")
+            },
+        };
+        body::read(self.context.request.headers(), payload, rules).await?;
         self.submit(Submission {
             caller,
             channel: channel.as_str(),
@@ -301,46 +301,6 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let wait = items().find_map(|item| parse_wait(item.strip_prefix("wait=")?));
     let is_async = || items().any(|item| item.eq_ignore_ascii_case("respond-async"));
     wait.or_else(|| is_async().then_some(Duration::ZERO))
-}
-
-/// Reads the body and throws it away.
-async fn drain(headers: &HeaderMap, mut payload: web::Payload, max: usize) -> Result<(), Problem> {
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_none_or(|length| length == 0) && !headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Ok(());
-    }
-    let too_large = || {
-        Problem::new(
-            Code::BodyTooLarge,
-            format!("the body is larger than {max} bytes (MAX_BODY); a post needs none"),
-        )
-        .closing()
-    };
-    if declared.is_some_and(|length| length > max as u64) {
-        return Err(too_large());
-    }
-    let read = async {
-        let mut total = 0;
-        while let Some(chunk) = payload.next().await {
-            let broken = "the body broke off or its framing is wrong; a post needs no body";
-            total += chunk
-                .map_err(|_| Problem::new(Code::BadRequest, broken).closing())?
-                .len();
-            if total > max {
-                return Err(too_large());
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(BODY_DEADLINE, read)
-        .await
-        .unwrap_or_else(|_| {
-            let detail = "the body did not arrive within 5 seconds; a post needs none";
-            Err(Problem::new(Code::RequestTimeout, detail).closing())
-        })
 }
 
 /// One answer to all failures (A3), so that a guess learns nothing; it names every fix.

@@ -75,10 +75,12 @@ codes! {
     Internal "internal-error" 500 "The proxy failed" "Look into its log for this request id.";
     BackendRejected "backend-rejected" 502 "The platform refused the post for good" "The detail names the cure; platform_code is the platform's own word.";
     PartlyRejected "partly-rejected" 502 "Not every destination took the post" "Each entry of deliveries says what became of it.";
+    RelayFailed "relay-failed" 502 "The internal API gave no usable answer" "See whether RELAY_URL is right and the internal API is up; its own log tells more.";
     BackendUnavailable "backend-unavailable" 503 "The platform could not be reached in time" "Try again after Retry-After.";
     OutboxFull "outbox-full" 503 "Too many messages wait to be delivered" "Try again after Retry-After; OUTBOX_MAX bounds how many may wait.";
     StoreUnavailable "store-unavailable" 503 "The outbox cannot store anything now" "Free space on its disk; try again after Retry-After.";
     ShuttingDown "shutting-down" 503 "The proxy is stopping" "Try again after Retry-After; another instance may answer.";
+    RelayTimeout "relay-timeout" 504 "The internal API did not answer in time" "Have the internal API answer at once and do its work afterwards.";
 }
 
 /// A refusal and everything the caller is told about it.
@@ -98,6 +100,8 @@ pub struct Problem {
     pub deliveries: Vec<Delivery>,
     /// `Allow` of a 405.
     pub allow: Option<&'static str>,
+    /// `WWW-Authenticate` of a 401, if it is not the callers'.
+    pub challenge: Option<&'static str>,
     /// Whether the connection must not be used any more.
     pub close: bool,
 }
@@ -142,6 +146,7 @@ impl Problem {
             platform_code: None,
             deliveries: Vec::new(),
             allow: None,
+            challenge: None,
             close: false,
         }
     }

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::problem::{Code, Problem};
 use super::receipt::{Receipt, json_line};
+use crate::dispatch::RelayAnswer;
 
 /// What a handler says.
 pub(super) enum Reply {
@@ -15,6 +16,8 @@ pub(super) enum Reply {
     Problem(Box<Problem>),
     /// 204 with `Allow`.
     Options(&'static str),
+    /// The internal API's answer, passed back as it is.
+    Relayed(Box<RelayAnswer>),
     /// Anything else: status, media type, text.
     Text(u16, &'static str, Vec<u8>),
 }
@@ -30,6 +33,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For everything that a browser may show. A receipt is JSON, which `nosniff` keeps from being shown as a page.
 const NO_CONTENT: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// What callers are asked for.
+const CALLERS: &str = "Bearer, Basic realm=\"message-webhook-proxy\"";
 
 /// Headers that only answers to posts carry.
 #[derive(Default)]
@@ -67,6 +73,7 @@ impl Reply {
                 builder.insert_header((header::ALLOW, allow));
                 (builder, Vec::new())
             }
+            Self::Relayed(answer) => relayed(*answer),
             Self::Text(status, media, body) => {
                 let mut builder = HttpResponse::build(status_of(status));
                 builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
@@ -143,9 +150,10 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
         builder.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }
     if problem.code == Code::Unauthorized {
+        let challenge = problem.challenge.unwrap_or(CALLERS);
         builder.insert_header((
             header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer, Basic realm=\"message-webhook-proxy\""),
+            HeaderValue::from_static(challenge),
         ));
     }
     if let Some(allow) = problem.allow {
@@ -155,6 +163,15 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
         builder.force_close();
     }
     (builder, body)
+}
+
+/// Status, headers and body as they came; the client adds nothing to what the platform is to read.
+fn relayed(answer: RelayAnswer) -> (HttpResponseBuilder, Vec<u8>) {
+    let mut builder = HttpResponse::build(status_of(answer.status));
+    for header in answer.headers {
+        builder.append_header(header);
+    }
+    (builder, answer.body.into())
 }
 
 fn status_of(status: u16) -> actix_web::http::StatusCode {

@@ -3,6 +3,8 @@
 //! actix's router decodes before it matches, so `/%70ost/…` would be a route and `//` would not be what it is.
 //! Fixed segments are compared raw, the path is split at raw slashes, and everything not listed is 404.
 
+use crate::inbound::Source;
+
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -29,6 +31,12 @@ pub enum Route<'a> {
     Delivery(&'a str),
     /// Try it again.
     Retry(&'a str),
+    /// A platform calls.
+    Inbound(Source),
+    /// An administrator of a Slack workspace begins to install the app there.
+    SlackInstall,
+    /// Slack sends the administrator back.
+    SlackInstalled,
     /// Nothing.
     Unknown,
 }
@@ -58,14 +66,20 @@ impl<'a> Route<'a> {
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
             "/deliveries" => Self::Deliveries,
-            _ => match path.strip_prefix(DELIVERIES) {
-                Some(rest) => Self::delivery(rest),
-                None => path
-                    .strip_prefix(POST)
-                    .and_then(Self::post)
-                    .unwrap_or(Self::Unknown),
-            },
+            "/slack/install" => Self::SlackInstall,
+            "/no-auth/provider-token/slack" => Self::SlackInstalled,
+            _ => Self::deeper(path),
         }
+    }
+
+    fn deeper(path: &'a str) -> Self {
+        if let Some(rest) = path.strip_prefix(POST) {
+            return Self::post(rest).unwrap_or(Self::Unknown);
+        }
+        if let Some(rest) = path.strip_prefix(DELIVERIES) {
+            return Self::delivery(rest);
+        }
+        Source::of(path).map_or(Self::Unknown, Self::Inbound)
     }
 
     fn delivery(rest: &'a str) -> Self {
@@ -117,6 +131,9 @@ impl<'a> Route<'a> {
             Self::Deliveries => "/deliveries",
             Self::Delivery(_) => "/deliveries/{id}",
             Self::Retry(_) => "/deliveries/{id}/retry",
+            Self::Inbound(source) => source.path(),
+            Self::SlackInstall => "/slack/install",
+            Self::SlackInstalled => "/no-auth/provider-token/slack",
             Self::Unknown => "unknown",
         }
     }
@@ -134,7 +151,7 @@ impl<'a> Route<'a> {
             Self::Post { .. } if get_posts => "GET, POST, PUT, OPTIONS",
             Self::Post { .. } => "POST, PUT, OPTIONS",
             Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
-            Self::Retry(_) => "POST, OPTIONS",
+            Self::Retry(_) | Self::Inbound(_) => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub backend: Option<&'static str>,
     /// The channel on it.
     pub channel: Option<String>,
+    /// The source, if a platform called.
+    pub source: Option<&'static str>,
 }
 
 /// The beginning of a request.
@@ -101,6 +103,7 @@ impl RootSpanBuilder for RootSpan {
             caller,
             backend = facts.backend,
             channel,
+            source = facts.source,
             "request"
         );
     }

@@ -17,6 +17,7 @@ pub struct Metrics {
     deliveries: IntCounterVec,
     delivery_seconds: HistogramVec,
     limited: IntCounterVec,
+    inbound: IntCounterVec,
     unauthorized: IntCounter,
     log_lines_dropped: IntGauge,
     connections: IntGauge,
@@ -77,6 +78,11 @@ impl Metrics {
                 "deliveries by backend and result",
                 &["backend", "result"],
             )?,
+            inbound: counters(
+                "inbound_requests_total",
+                "requests of platforms by source and what became of them: 'accepted', or why not",
+                &["source", "outcome"],
+            )?,
             limited: counters("rate_limited_total", "refused posts by limit", &["policy"])?,
             log_lines_dropped: gauge(
                 "log_lines_dropped",
@@ -114,6 +120,11 @@ impl Metrics {
         self.delivery_seconds
             .with_label_values(&[backend])
             .observe(took.as_secs_f64());
+    }
+
+    /// A platform's request was answered, or not let in.
+    pub fn inbound(&self, source: &str, outcome: &str) {
+        self.inbound.with_label_values(&[source, outcome]).inc();
     }
 
     /// A limit refused a post.

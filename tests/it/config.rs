@@ -170,6 +170,20 @@ const MALFORMED: &[(&str, &[&str])] = &[
     ("DELIVER_MAX_AGE", &["24", "0s", "999ms", "31d", "soon"]),
     ("RECEIPT_RETENTION", &["7", "0s", "366d", "ever"]),
     ("FOLD_BACKLOG", &["maybe"]),
+    (
+        "SLACK_SIGNING_SECRETS",
+        &["tooshort", "äääääääääääääääääää"],
+    ),
+    ("MATTERMOST_COMMAND_TOKENS", &["tooshort"]),
+    (
+        "RELAY_URL",
+        &[
+            "api.internal",
+            "ftp://api.internal",
+            "http://api.internal/?a=b",
+            "http://me:pass@api.internal",
+        ],
+    ),
     ("LOG_FORMAT", &["xml", "JSON5"]),
     ("RUST_LOG", &["info,a=loud", "=,=", "a=b=c"]),
     (
@@ -839,7 +853,7 @@ fn variables_of_later_versions_are_not_silently_ignored() {
         ["TLS_CERT", "UPSTREAM_PROXY"]
     );
 
-    let proxy = Proxy::start(&[("RELAY_URL", "http://127.0.0.1:9")]);
+    let proxy = Proxy::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")]);
     let warnings: Vec<String> = proxy
         .logs()
         .iter()
@@ -847,7 +861,9 @@ fn variables_of_later_versions_are_not_silently_ignored() {
         .map(|event| log_message(event).to_owned())
         .collect();
     assert!(
-        warnings.iter().any(|line| line.contains("RELAY_URL")),
+        warnings
+            .iter()
+            .any(|line| line.contains("OTEL_EXPORTER_OTLP_ENDPOINT")),
         "{warnings:?}"
     );
 }

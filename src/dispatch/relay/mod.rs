@@ -1,0 +1,81 @@
+//! From a verified request to the internal API: at once, with the answer passed back. It must not look into the request;
+//! whether it may be relayed is decided before.
+
+mod client;
+pub mod settings;
+
+pub use client::is_end_to_end;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::Dispatcher;
+use std::time::Duration;
+
+/// A verified request, as it is relayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayRequest {
+    /// Its method.
+    pub method: Method,
+    /// Path and query, as they came.
+    pub target: String,
+    /// End-to-end headers, and those that the proxy adds.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+}
+
+/// What the internal API answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayAnswer {
+    /// The status.
+    pub status: u16,
+    /// End-to-end headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// `Retry-After` as a wait, as platforms' answers have it.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why there is no answer to pass back. None of these shows where the internal API is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    /// No connection, or a broken one.
+    #[error("the internal API cannot be reached")]
+    Unreachable,
+    /// It did not answer in time.
+    #[error("the internal API did not answer in time")]
+    TimedOut,
+    /// What it answered is no HTTP answer, or too large to be passed on.
+    #[error("the internal API gave no usable answer")]
+    Unusable,
+}
+
+impl Dispatcher {
+    /// Whether there is an internal API.
+    #[must_use]
+    pub fn relays(&self) -> bool {
+        self.shared.relay.is_some()
+    }
+
+    /// Relays a request and waits for the answer, at most so long. `None` if there is no internal API.
+    pub async fn relay_now(
+        &self,
+        request: &RelayRequest,
+        budget: Duration,
+    ) -> Option<Result<RelayAnswer, RelayError>> {
+        let relay = self.shared.relay.as_ref()?;
+        let uri = match relay.base.join(&request.target) {
+            Ok(uri) => uri,
+            // It was a request's target, so the two together are one.
+            Err(_) => return Some(Err(RelayError::Unusable)),
+        };
+        let answer = self.wire.relay(request, &uri);
+        Some(
+            tokio::time::timeout(budget, answer)
+                .await
+                .unwrap_or(Err(RelayError::TimedOut)),
+        )
+    }
+}

@@ -1,0 +1,171 @@
+//! The door for what a platform has signed: reads the raw body, has it verified, and only then looks into it.
+//!
+//! Whatever is not verified is 401 and leaves no trace on the inside; the reason is in the log and the counters alone.
+//! What a request means is for the platform's own module ([`mod@slack`]); relaying is `dispatch`'s.
+
+mod forward;
+mod seen;
+pub mod settings;
+mod slack;
+
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::web;
+use bytes::Bytes;
+
+use seen::Key;
+pub(super) use seen::Seen;
+pub use settings::Settings;
+
+use super::body::{self, Rules};
+use super::problem::{Code, Problem};
+use super::reply::Reply;
+use super::route::Route;
+use super::span::Facts;
+use super::{Context, refuse};
+use crate::dispatch::RelayError;
+use crate::inbound::{Source, Unverified};
+
+/// The largest body that is read: threats.md F1; a modal of Slack or an activity of Teams stays far below.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// A request that came in by this door, with its raw body. Nothing of it is believed yet.
+struct Incoming<'a> {
+    context: &'a Context<'a>,
+    body: Bytes,
+}
+
+/// Why a request is not answered as its sender wished.
+enum Refused {
+    /// It is not let in.
+    Unverified(Unverified),
+    /// It is, and something else is wrong.
+    Problem(Problem),
+}
+
+impl From<Unverified> for Refused {
+    fn from(reason: Unverified) -> Self {
+        Self::Unverified(reason)
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Answers a request at one of the sources' paths.
+pub(super) async fn receive(
+    context: &Context<'_>,
+    source: Source,
+    payload: web::Payload,
+) -> (Reply, Facts) {
+    let facts = Facts {
+        source: Some(source.name()),
+        ..Facts::default()
+    };
+    let outcome = handle(context, source, payload).await;
+    let word = match &outcome {
+        Ok(_) => "accepted",
+        Err(Refused::Unverified(reason)) => reason.word(),
+        Err(Refused::Problem(problem)) => problem.code.text(),
+    };
+    context.state.metrics.inbound(source.name(), word);
+    let reply = outcome.unwrap_or_else(|refused| match refused {
+        Refused::Unverified(reason) => {
+            tracing::info!(source = source.name(), %reason, "not let in");
+            refuse(unverified(source))
+        }
+        Refused::Problem(problem) => refuse(problem),
+    });
+    (reply, facts)
+}
+
+async fn handle(
+    context: &Context<'_>,
+    source: Source,
+    payload: web::Payload,
+) -> Result<Reply, Refused> {
+    if context.request.method() != Method::POST {
+        return Err(only_post(source).into());
+    }
+    if context.state.is_stopping() {
+        let detail = "the proxy is stopping; try again in a moment";
+        let problem = Problem::new(Code::ShuttingDown, detail);
+        return Err(problem.retry_after_s(1).closing().into());
+    }
+    let rules = Rules {
+        max: MAX_BODY_BYTES,
+        keep: true,
+        too_large: |max| format!("the body is larger than {max} bytes"),
+    };
+    let body = body::read(context.request.headers(), payload, rules).await?;
+    let incoming = Incoming { context, body };
+    match source {
+        Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
+        Source::Teams | Source::Mattermost => Err(Unverified::Unconfigured.into()),
+    }
+}
+
+impl Incoming<'_> {
+    /// The one value of a header; `None` if it is missing, given twice, or not ASCII.
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.context.request.headers().get_all(name);
+        let value = values.next()?;
+        match values.next() {
+            None => value.to_str().ok(),
+            Some(_) => None,
+        }
+    }
+
+    /// Relays the request, which must be verified, and passes the answer back. A repeat is answered 200 and not
+    /// relayed, unless the first one came to nothing. Without an internal API every one is answered 200.
+    async fn relay_once(&self, mark: Key, budget: Duration) -> Result<Reply, Problem> {
+        let state = self.context.state;
+        let Some(first) = state.seen.first(mark, state.clock.now()) else {
+            return Ok(empty());
+        };
+        let request = forward::request(self);
+        let answer = match self.context.dispatcher.relay_now(&request, budget).await {
+            None => {
+                first.keep();
+                return Ok(empty());
+            }
+            Some(answer) => answer.map_err(not_relayed)?,
+        };
+        if answer.status < 500 {
+            first.keep();
+        }
+        Ok(Reply::Relayed(Box::new(answer)))
+    }
+}
+
+/// 200 without a body: what platforms take for "received".
+fn empty() -> Reply {
+    Reply::Text(200, super::reply::PLAIN, Vec::new())
+}
+
+fn not_relayed(error: RelayError) -> Problem {
+    let code = match error {
+        RelayError::Unreachable | RelayError::Unusable => Code::RelayFailed,
+        RelayError::TimedOut => Code::RelayTimeout,
+    };
+    Problem::new(code, error.to_string())
+}
+
+/// One answer to every failure, so that a guess learns nothing.
+fn unverified(source: Source) -> Problem {
+    Problem {
+        challenge: Some(source.challenge()),
+        ..Problem::new(Code::Unauthorized, "the request is not verified")
+    }
+}
+
+fn only_post(source: Source) -> Problem {
+    Problem {
+        allow: Some(Route::Inbound(source).allow(false)),
+        ..Problem::new(Code::MethodNotAllowed, source.expects())
+    }
+}
