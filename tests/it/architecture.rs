@@ -29,8 +29,17 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "cli",
-        ours: &["app", "config", "env", "telemetry"],
-        crates: &["actix_web", "clap", "futures_util", "tokio", "tracing"],
+        ours: &["app", "config", "domain", "env", "inbound", "telemetry"],
+        crates: &[
+            "actix_web",
+            "clap",
+            "envconfig",
+            "futures_util",
+            "serde_json",
+            "tokio",
+            "tracing",
+            "zip",
+        ],
     },
     Layer {
         name: "app",
