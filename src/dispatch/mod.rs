@@ -5,12 +5,15 @@
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
 pub mod accept;
+mod connect;
 mod courier;
 mod direct;
 mod fold;
 mod health;
 mod lookup;
 pub mod manage;
+mod notice;
+mod own;
 mod pacing;
 pub mod queue;
 pub mod relay;
@@ -43,7 +46,8 @@ use crate::domain::quota::Limit;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use lookup::Lookups;
-use queue::schedule::{Gateway, Sign};
+use queue::schedule::Gateway;
+use settle::sign;
 
 /// A platform with its configured backends.
 pub struct Platform {
@@ -63,6 +67,7 @@ pub struct Platforms {
     webhook_uris: Vec<Uri>,
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
+    own: own::Own,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -144,6 +149,7 @@ impl Platforms {
             lanes: Lanes::default(),
             relay,
             epoch: (clock.now(), clock.unix()),
+            own: own::Own::default(),
             health,
             clock,
             metrics,
@@ -394,25 +400,6 @@ impl Ready {
         self.lane == other.lane
             && self.backend == other.backend
             && self.recipient.channel() == other.recipient.channel()
-    }
-}
-
-/// What the end of an attempt says about its gateway.
-fn sign(failure: Option<&Failure>) -> Sign {
-    match failure {
-        Some(Failure::Later {
-            reason: Later::Unreachable,
-            ..
-        }) => Sign::Unreachable,
-        Some(
-            Failure::Later {
-                reason: Later::Unavailable,
-                ..
-            }
-            | Failure::Unknown { .. },
-        ) => Sign::Troubled,
-        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
-        _ => Sign::Works,
     }
 }
 
