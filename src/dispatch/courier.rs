@@ -18,8 +18,8 @@ use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
 
 use super::queue::schedule::{Next, Release};
 use super::queue::{Callers, Ended, Key, Queue};
-use super::settle::{Attempt, given_up, sign, tell, verdict};
-use super::{Desk, Dispatcher, Phase, Ready, fold, stored};
+use super::settle::{Attempt, given_up, tell, verdict};
+use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
 /// What an operator sets.
 #[derive(Debug, Clone, Copy)]

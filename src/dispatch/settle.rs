@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::backends::Part;
 use crate::clock;
-use crate::domain::delivery::{Failure, Later, Posted};
+use crate::domain::delivery::{Failure, Posted};
 use crate::domain::retry::RetryPolicy;
 use crate::outbox::{Lane, Progress, Row, Settled, State, StoreError};
 
-use super::queue::schedule::{Release, Sign};
+use super::queue::schedule::Release;
 use super::queue::{Ended, Key};
 use super::{Desk, Dispatcher, Ready, pacing};
 
@@ -218,25 +218,6 @@ pub(super) fn given_up(row: &Row, failure: Failure, now_ms: u64) -> (Settled, En
             parts_taken,
         },
     )
-}
-
-/// What the end of an attempt says about its gateway.
-pub(super) fn sign(failure: Option<&Failure>) -> Sign {
-    match failure {
-        Some(Failure::Later {
-            reason: Later::Unreachable,
-            ..
-        }) => Sign::Unreachable,
-        Some(
-            Failure::Later {
-                reason: Later::Unavailable,
-                ..
-            }
-            | Failure::Unknown { .. },
-        ) => Sign::Troubled,
-        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
-        _ => Sign::Works,
-    }
 }
 
 /// When a lane goes on after a failure that passes.

@@ -1,7 +1,7 @@
 //! The door for what a platform has signed: reads the raw body, has it verified, and only then looks into it.
 //!
 //! Whatever is not verified is 401 and leaves no trace on the inside; the reason is in the log and the counters alone.
-//! What a request means is for the platform's own module ([`mod@slack`]); relaying is `dispatch`'s.
+//! What a request means is for the platform's own module; relaying is `dispatch`'s.
 
 mod command;
 mod forward;
