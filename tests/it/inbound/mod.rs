@@ -2,4 +2,5 @@
 //!
 //! `cargo test --test it inbound` runs these alone.
 
+mod mattermost;
 mod relay;
