@@ -207,6 +207,7 @@ fn open(
         store,
         waiting,
         is_doubtful,
+        ..
     } = Store::open(&Open {
         path,
         now_ms,

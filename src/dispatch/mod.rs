@@ -12,6 +12,8 @@ mod fold;
 mod health;
 mod lookup;
 pub mod manage;
+mod notice;
+mod own;
 mod pacing;
 pub mod queue;
 pub mod relay;
@@ -64,6 +66,7 @@ pub struct Platforms {
     webhook_uris: Vec<Uri>,
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
+    own: own::Own,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -127,7 +130,9 @@ impl Platforms {
         metrics: Arc<Metrics>,
     ) -> Self {
         let is_on = |p: &&Platform| p.bot.is_some() || p.webhooks.is_some();
-        let names = platforms.iter().filter(is_on).map(|p| p.name).collect();
+        let names = platforms.iter().filter(is_on).map(|p| p.name);
+        let names = names.chain(relay.as_ref().map(|_| relay::later::BACKEND));
+        let health = Health::new(names.collect());
         Self {
             platforms,
             // A `WebUrl` that is no request target was refused when the settings were read.
@@ -143,7 +148,8 @@ impl Platforms {
             lanes: Lanes::default(),
             relay,
             epoch: (clock.now(), clock.unix()),
-            health: Health::new(names),
+            own: own::Own::default(),
+            health,
             clock,
             metrics,
             delivered: AtomicU64::new(0),
@@ -164,11 +170,24 @@ impl Platforms {
 
     /// The gateway of a stored address; `None` for a backend that this version does not know.
     fn gateway(&self, to: &crate::outbox::Address) -> Option<Gateway> {
-        let platform = self.platforms.iter().find(|p| p.name == to.backend)?;
+        let webhooks = matches!(to.kind, crate::outbox::Kind::Webhook(_));
+        self.gateway_of(&to.backend, webhooks)
+    }
+
+    /// The same, by the name that is stored. What waits for the internal API waits for it to be configured as well.
+    fn gateway_of(&self, backend: &str, webhooks: bool) -> Option<Gateway> {
+        if backend == relay::later::BACKEND {
+            return Some(relay::later::GATEWAY);
+        }
+        let platform = self.platforms.iter().find(|p| p.name == backend)?;
         Some(Gateway {
             backend: platform.name,
-            webhooks: matches!(to.kind, crate::outbox::Kind::Webhook(_)),
+            webhooks,
         })
+    }
+
+    fn count_delivered(&self) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
     fn sender(&self, destination: &Destination) -> Option<(&Platform, Arc<dyn Backend>)> {
@@ -337,7 +356,7 @@ impl Dispatcher {
         }
         self.shared.metrics.delivery(ready.backend, failure, took);
         if failure.is_none() {
-            self.shared.delivered.fetch_add(1, Ordering::Relaxed);
+            self.shared.count_delivered();
         }
         if let Some(failure) = failure {
             tracing::warn!(

@@ -6,8 +6,8 @@ use super::memory::Memory;
 use super::sample::{Folder, NOW, delivery, id, message};
 use super::sqlite::Sqlite;
 use super::{
-    Appended, Filter, Kind, Lane, Message, Once, Outbox, Progress, Retention, Row, State,
-    StoreError, Waiting,
+    Appended, Filter, Kind, Lane, Message, Note, Once, Outbox, Progress, Retention, Row, Space,
+    State, StoreError, Waiting,
 };
 
 #[derive(Debug, Clone)]
@@ -23,6 +23,9 @@ enum Step {
     Requeue(u32),
     Expire(Retention, usize),
     Waiting,
+    PutNote(Note, usize),
+    DeleteNote(Space, String),
+    Notes(Space),
     /// All of these in one transaction, which is then rolled back.
     Undone(Vec<Step>),
     Reopen,
@@ -38,6 +41,7 @@ enum Answer {
     Pages(Vec<Vec<Row>>),
     Lanes(Vec<Lane>),
     Waiting(Vec<Waiting>),
+    Notes(Vec<Note>),
     Found(bool),
     Count(usize),
     Nothing,
@@ -86,7 +90,7 @@ fn progress() -> impl Strategy<Value = Progress> {
 }
 
 fn append() -> impl Strategy<Value = Step> {
-    let places = proptest::collection::btree_map(0..3u16, (lane(), 0..3u8, state()), 1..3);
+    let places = proptest::collection::btree_map(0..3u16, (lane(), 0..4u8, state()), 1..3);
     let post = proptest::collection::vec(any::<u8>(), 0..40);
     let once = proptest::option::weighted(0.4, once());
     let ignored = proptest::collection::vec("[a-z\"]{0,3}", 0..3);
@@ -98,6 +102,7 @@ fn append() -> impl Strategy<Value = Step> {
                 delivery.to.kind = match kind {
                     0 => Kind::Id,
                     1 => Kind::Name,
+                    2 => Kind::Relay,
                     _ => Kind::Webhook([9; 16]),
                 };
                 delivery.state = state;
@@ -134,6 +139,15 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
+fn space() -> impl Strategy<Value = Space> {
+    prop_oneof![Just(Space::Conversation), Just(Space::Installation)]
+}
+
+fn note() -> impl Strategy<Value = Note> {
+    let value = proptest::collection::vec(any::<u8>(), 0..9);
+    (space(), "[a-eü]", value).prop_map(|(space, key, value)| Note { space, key, value })
+}
+
 fn operation() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => append(),
@@ -149,6 +163,9 @@ fn operation() -> impl Strategy<Value = Step> {
         2 => (0..12u32).prop_map(Step::Requeue),
         1 => (retention(), 0..4usize).prop_map(|(retention, max)| Step::Expire(retention, max)),
         1 => Just(Step::Waiting),
+        4 => (note(), 0..5usize).prop_map(|(note, max)| Step::PutNote(note, max)),
+        1 => (space(), "[a-eü]").prop_map(|(space, key)| Step::DeleteNote(space, key)),
+        2 => space().prop_map(Step::Notes),
     ]
 }
 
@@ -210,6 +227,15 @@ fn ask(outbox: &mut dyn Outbox, step: &Step, now_ms: u64) -> Result<Answer, Stor
         Step::Requeue(number) => Answer::Lanes(outbox.requeue(id(*number), now_ms)?),
         Step::Expire(retention, max) => Answer::Count(outbox.expire(now_ms, *retention, *max)?),
         Step::Waiting => Answer::Waiting(outbox.waiting()?),
+        Step::PutNote(note, max) => {
+            outbox.put_note(note, now_ms, *max)?;
+            Answer::Nothing
+        }
+        Step::DeleteNote(space, key) => {
+            outbox.delete_note(*space, key)?;
+            Answer::Nothing
+        }
+        Step::Notes(space) => Answer::Notes(outbox.notes(*space)?),
         Step::Undone(_) | Step::Reopen | Step::Jump(_) => Answer::Nothing,
     })
 }
@@ -276,10 +302,13 @@ proptest! {
                 }
             }
         }
-        let everything = Step::List(Filter::default(), 100);
-        prop_assert_eq!(
-            alone(&mut file, &everything, now_ms),
-            alone(&mut model, &everything, now_ms)
-        );
+        let everything = [
+            Step::List(Filter::default(), 100),
+            Step::Notes(Space::Conversation),
+            Step::Notes(Space::Installation),
+        ];
+        for step in &everything {
+            prop_assert_eq!(alone(&mut file, step, now_ms), alone(&mut model, step, now_ms));
+        }
     }
 }

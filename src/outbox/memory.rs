@@ -1,8 +1,8 @@
 //! The model: an outbox in memory, so simple that it is right. Lists instead of indexes, copies instead of a log.
 
 use super::{
-    Appended, Filter, Kind, Lane, Message, Once, Outbox, Page, Progress, Retention, Row, State,
-    StoreError, Waiting,
+    Appended, Filter, Kind, Lane, Message, Note, Once, Outbox, Page, Progress, Retention, Row,
+    Space, State, StoreError, Waiting,
 };
 use crate::domain::delivery::DeliveryId;
 
@@ -11,6 +11,8 @@ struct Contents {
     /// In the order of `seq`.
     rows: Vec<Row>,
     once: Vec<(Once, DeliveryId)>,
+    /// With the time of each.
+    notes: Vec<(Note, u64)>,
 }
 
 /// The outbox in memory.
@@ -41,6 +43,9 @@ impl Memory {
         }
         for (once, _) in &mut self.contents.once {
             once.expires_ms = moved(once.expires_ms);
+        }
+        for (_, updated_ms) in &mut self.contents.notes {
+            *updated_ms = moved(*updated_ms);
         }
     }
 
@@ -265,6 +270,37 @@ impl Outbox for Memory {
             }
         });
         Ok(summed.collect())
+    }
+
+    fn put_note(&mut self, note: &Note, now_ms: u64, max: usize) -> Result<(), StoreError> {
+        self.now_ms = now_ms;
+        let is_of_it = |(other, _): &&(Note, u64)| other.space == note.space;
+        let times = self.contents.notes.iter().filter(is_of_it);
+        let last = times.map(|(_, ms)| *ms).max();
+        self.delete_note(note.space, &note.key)?;
+        let notes = &mut self.contents.notes;
+        notes.push((note.clone(), now_ms.max(last.map_or(1, |last| last + 1))));
+        notes.sort_by_key(|(note, ms)| (*ms, note.key.clone()));
+        while notes.iter().filter(is_of_it).count() > max {
+            let oldest = notes
+                .iter()
+                .position(|(other, _)| other.space == note.space);
+            notes.remove(oldest.unwrap());
+        }
+        Ok(())
+    }
+
+    fn delete_note(&mut self, space: Space, key: &str) -> Result<(), StoreError> {
+        let notes = &mut self.contents.notes;
+        notes.retain(|(note, _)| note.space != space || note.key != key);
+        Ok(())
+    }
+
+    fn notes(&mut self, space: Space) -> Result<Vec<Note>, StoreError> {
+        let notes = self.contents.notes.iter().map(|(note, _)| note.clone());
+        let mut notes: Vec<Note> = notes.filter(|note| note.space == space).collect();
+        notes.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(notes)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The outbox: messages that are promised and not yet delivered, and the receipts of those that were.
 //!
 //! What it promises: after [`Store::append`] is answered, the message survives `kill -9`; the messages of a lane
-//! are handed out in the order in which they were appended; a message's text is erased once it is delivered.
+//! are handed out in the order in which they were appended; a message's text is erased once it is delivered. Beside
+//! them it keeps [`Note`]s, with the same promises.
 //! It touches the disk and nothing else: it knows neither platforms nor HTTP, and a post is bytes to it.
 //!
 //! [`Outbox`] is one store and its operations; [`sqlite`] is the real one, `memory` the model that it is tested
@@ -95,6 +96,8 @@ pub enum Kind {
     Name,
     /// An alias; the hash finds its URL, which is a credential and is not stored.
     Webhook([u8; 16]),
+    /// Not a channel: the internal API gets it, and the target is the source that it came from.
+    Relay,
 }
 
 /// How a delivery stands.
@@ -206,6 +209,37 @@ pub struct Page {
     /// Go on after this id, if there may be more. A page may be short, even empty, and still have a next one: a
     /// call looks at a bounded number of rows.
     pub next: Option<DeliveryId>,
+}
+
+/// What a [`Note`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// A conversation that a platform told of, as JSON.
+    Conversation,
+    /// An installation, sealed: what is in it is never open here.
+    Installation,
+}
+
+/// A small fact that is kept until it is replaced or deleted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub space: Space,
+    /// Which one of these; there is one note for a key.
+    pub key: String,
+    /// The fact. Opaque here.
+    pub value: Vec<u8>,
+}
+
+/// Without the value, which may be sealed for a reason.
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Note")
+            .field("space", &self.space)
+            .field("key", &self.key)
+            .field("bytes", &self.value.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long and how many settled receipts are kept.
@@ -340,4 +374,23 @@ pub trait Outbox: Send {
     /// # Errors
     /// [`StoreError`].
     fn waiting(&mut self) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Writes a note in the place of the one with its key. Beyond `max` of its space those go that were written longest
+    /// ago.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_note(&mut self, note: &Note, now_ms: u64, max: usize) -> Result<(), StoreError>;
+
+    /// Deletes the note with this key, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete_note(&mut self, space: Space, key: &str) -> Result<(), StoreError>;
+
+    /// All notes of a space, by key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn notes(&mut self, space: Space) -> Result<Vec<Note>, StoreError>;
 }

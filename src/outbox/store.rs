@@ -14,11 +14,11 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::owner::{Durable, Owner};
-use super::batch::{Job, Task};
+use super::batch::{Job, Task, Then};
 use super::sqlite::{OpenError, Sqlite};
 use super::{
-    Appended, Filter, Lane, Message, Once, Outbox, Page, Progress, Retention, Row, State,
-    StoreError, Waiting,
+    Appended, Filter, Lane, Message, Note, Once, Outbox, Page, Progress, Retention, Row, Space,
+    State, StoreError, Waiting,
 };
 use crate::clock::Clock;
 use crate::domain::delivery::DeliveryId;
@@ -81,6 +81,8 @@ pub struct Opened {
     pub store: Store,
     /// What waits, by lane.
     pub waiting: Vec<Waiting>,
+    /// The notes of all spaces.
+    pub notes: Vec<Note>,
     /// Whether the first of each lane may have been posted already: the last process was killed.
     pub is_doubtful: bool,
 }
@@ -92,7 +94,8 @@ impl Store {
     /// [`OpenError`], one line that names the file and the remedy.
     pub fn open(open: &Open<'_>) -> Result<Opened, OpenError> {
         let outbox = Sqlite::open(open.path, open.now_ms)?;
-        let (waiting, is_doubtful) = (outbox.lanes_at_open()?, outbox.is_doubtful());
+        let (waiting, notes) = (outbox.lanes_at_open()?, outbox.notes_at_open()?);
+        let is_doubtful = outbox.is_doubtful();
         let store =
             Self::start(outbox, Arc::clone(&open.clock)).map_err(|error| OpenError::Other {
                 path: open.path.to_owned(),
@@ -101,6 +104,7 @@ impl Store {
         Ok(Opened {
             store,
             waiting,
+            notes,
             is_doubtful,
         })
     }
@@ -148,18 +152,8 @@ impl Store {
         now_ms: u64,
         then: impl FnOnce(&Result<Appended, StoreError>) + Send + 'static,
     ) -> Result<Appended, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let task = Task {
-            adds: true,
-            work: move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms),
-            done: None,
-            then: Some(Box::new(then)),
-            reply,
-        };
-        if let Err((job, error)) = self.send(Box::new(task)) {
-            job.answer(Err(error));
-        }
-        answer.await.unwrap_or_else(|_| Err(self.gone()))
+        let work = move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms);
+        self.hand_over(true, work, Some(Box::new(then))).await
     }
 
     /// See [`Outbox::head`].
@@ -259,6 +253,32 @@ impl Store {
         self.ask(work).await
     }
 
+    /// See [`Outbox::put_note`]. A full disk refuses it, as it does a message.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the note that was there is untouched.
+    pub async fn put_note(&self, note: Note, now_ms: u64, max: usize) -> Result<(), StoreError> {
+        let work = move |outbox: &mut dyn Outbox| outbox.put_note(&note, now_ms, max);
+        self.hand_over(true, work, None).await
+    }
+
+    /// See [`Outbox::delete_note`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_note(&self, space: Space, key: String) -> Result<(), StoreError> {
+        self.ask(move |outbox| outbox.delete_note(space, &key))
+            .await
+    }
+
+    /// See [`Outbox::notes`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn notes(&self, space: Space) -> Result<Vec<Note>, StoreError> {
+        self.ask(move |outbox| outbox.notes(space)).await
+    }
+
     /// How it is.
     #[must_use]
     pub fn health(&self) -> StoreHealth {
@@ -292,12 +312,21 @@ impl Store {
         &self,
         work: impl FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.hand_over(false, work, None).await
+    }
+
+    async fn hand_over<T: Send + 'static>(
+        &self,
+        adds: bool,
+        work: impl FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send + 'static,
+        then: Option<Then<T>>,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task {
-            adds: false,
+            adds,
             work,
             done: None,
-            then: None,
+            then,
             reply,
         };
         if let Err((job, error)) = self.send(Box::new(task)) {

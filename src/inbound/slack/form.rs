@@ -1,8 +1,6 @@
 //! The form bodies of Slack's interactivity and slash commands: reference/slack.md 6.4, checked 2026-11-21.
 
-use std::borrow::Cow;
-
-use crate::domain::percent::decode_form;
+use crate::inbound::form::field;
 
 /// A slash command that somebody gave in a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +19,14 @@ impl Slash {
     /// Reads a form body, which must be verified; `None` if it is no slash command.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let field = |name: &str| {
-            let mut all = fields(body);
-            let (_, value) = all.find(|(other, _)| other == name)?;
-            Some(value.into_owned()).filter(|value| !value.is_empty())
-        };
+        let some = |name| field(body, name).filter(|value| !value.is_empty());
         Some(Self {
-            command: field("command").filter(|command| command.starts_with('/'))?,
-            channel: field("channel_id")?,
-            team: field("team_id"),
-            text: field("text").unwrap_or_default().trim().to_owned(),
+            command: some("command")
+                .filter(|command| command.starts_with('/'))?
+                .into_owned(),
+            channel: some("channel_id")?.into_owned(),
+            team: some("team_id").map(Into::into),
+            text: some("text").unwrap_or_default().trim().to_owned(),
         })
     }
 }
@@ -39,17 +35,7 @@ impl Slash {
 /// nothing else with the body: frameworks that went on to its `payload` let everybody in (bolt-js 2897).
 #[must_use]
 pub fn is_ssl_check(body: &[u8]) -> bool {
-    fields(body).any(|(name, value)| name == "ssl_check" && value == "1")
-}
-
-/// The fields of a form; those that are not text are left out.
-fn fields(body: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    body.split(|byte| *byte == b'&').filter_map(|field| {
-        let end = field.iter().position(|byte| *byte == b'=');
-        let (name, value) = field.split_at(end.unwrap_or(field.len()));
-        let value = value.strip_prefix(b"=").unwrap_or(value);
-        Some((decode_form(name).ok()?, decode_form(value).ok()?))
-    })
+    field(body, "ssl_check").is_some_and(|value| value == "1")
 }
 
 #[cfg(test)]
@@ -103,6 +89,8 @@ mod tests {
             "ssl_check=0",
             "ssl_check=01",
             "ssl_check=11",
+            "ssl_check=1&ssl_check=1",
+            "ssl_check=1&ssl_check=0",
             "ssl_check=1+",
             "ssl_check=+1",
             "ssl_check=true",

@@ -3,6 +3,8 @@
 //! Every commit is on the disk before it is answered; one that fails has left nothing behind. Rows that are not what
 //! was written are never handed out.
 
+mod expire;
+mod note;
 mod open;
 mod receipt;
 mod reserve;
@@ -21,8 +23,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, p
 use self::reserve::Reserve;
 use self::row::Read;
 use super::{
-    Address, Appended, Filter, Kind, Lane, Message, Once, Outbox, Page, Progress, Retention, Row,
-    State, StoreError, Waiting,
+    Address, Appended, Filter, Kind, Lane, Message, Note, Once, Outbox, Page, Progress, Retention,
+    Row, Space, State, StoreError, Waiting,
 };
 use crate::domain::delivery::DeliveryId;
 
@@ -271,37 +273,6 @@ impl Sqlite {
         Ok(lanes)
     }
 
-    fn forget(&mut self, now_ms: u64, keep: Retention, max: usize) -> rusqlite::Result<usize> {
-        self.saw(now_ms)?;
-        let mut left = max;
-        if let Some(until) = now_ms.checked_sub(keep.age_ms) {
-            left -= self.forget_until(row::int(until), left)?;
-        }
-        let settled: i64 = self
-            .statement(schema::COUNT_SETTLED)?
-            .query_row([], |row| row.get(0))?;
-        let excess = u64::try_from(settled)
-            .unwrap_or(0)
-            .saturating_sub(keep.max_settled);
-        let excess = left.min(usize::try_from(excess).unwrap_or(usize::MAX));
-        left -= self.forget_until(i64::MAX, excess)?;
-        if left < max {
-            // The row with the highest number may be among them.
-            self.set_meta("next_seq", self.next_seq)?;
-        }
-        let keys = self
-            .statement(schema::ONCE_EXPIRE)?
-            .execute(params![row::int(now_ms), row::count(max)])?;
-        Ok(max - left + keys)
-    }
-
-    fn forget_until(&mut self, until_ms: i64, max: usize) -> rusqlite::Result<usize> {
-        let bounds = params![until_ms, row::count(max)];
-        let texts = self.statement(schema::POST_EXPIRE)?.execute(bounds)?;
-        self.is_scrubbed &= texts == 0;
-        self.statement(schema::EXPIRE)?.execute(bounds)
-    }
-
     fn write_state(
         &mut self,
         id: DeliveryId,
@@ -429,6 +400,19 @@ impl Outbox for Sqlite {
 
     fn waiting(&mut self) -> Result<Vec<Waiting>, StoreError> {
         self.lanes().map_err(|error| fault(&error))
+    }
+
+    fn put_note(&mut self, note: &Note, now_ms: u64, max: usize) -> Result<(), StoreError> {
+        self.write_note(note, now_ms, max)
+            .map_err(|error| fault(&error))
+    }
+
+    fn delete_note(&mut self, space: Space, key: &str) -> Result<(), StoreError> {
+        self.erase_note(space, key).map_err(|error| fault(&error))
+    }
+
+    fn notes(&mut self, space: Space) -> Result<Vec<Note>, StoreError> {
+        self.notes_of(space).map_err(|error| fault(&error))
     }
 }
 

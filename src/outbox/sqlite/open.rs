@@ -15,7 +15,7 @@ use super::schema;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Statements that are kept prepared: all of them.
-const STATEMENTS: usize = 40;
+const STATEMENTS: usize = 56;
 
 /// Name, value and what reading it gives. A checkpoint every 16 MiB: rarer ones cost space, more frequent ones time.
 /// `secure_delete` overwrites the text of what is delivered.

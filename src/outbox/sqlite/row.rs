@@ -35,6 +35,7 @@ pub(super) fn kind_number(kind: Kind) -> i64 {
         Kind::Id => 0,
         Kind::Name => 1,
         Kind::Webhook(_) => 2,
+        Kind::Relay => 3,
     }
 }
 
@@ -79,7 +80,7 @@ pub(super) fn insert(
     } = delivery;
     let webhook = match &to.kind {
         Kind::Webhook(hash) => Some(hash.as_slice()),
-        Kind::Id | Kind::Name => None,
+        Kind::Id | Kind::Name | Kind::Relay => None,
     };
     let ignored = (!message.ignored.is_empty())
         .then(|| serde_json::to_string(&message.ignored).unwrap_or_default());
@@ -158,6 +159,7 @@ pub(super) fn read(stored: &Stored<'_>) -> rusqlite::Result<Read> {
     let kind = match number(stored, 12)? {
         0 => Kind::Id,
         1 => Kind::Name,
+        3 => Kind::Relay,
         _ => Kind::Webhook(array(stored, 13)?.unwrap_or_default()),
     };
     let to = Address {
@@ -224,7 +226,10 @@ fn small(stored: &Stored<'_>, column: usize) -> rusqlite::Result<u32> {
     Ok(u32::try_from(number(stored, column)?).unwrap_or(u32::MAX))
 }
 
-fn bytes<'s>(stored: &'s Stored<'_>, column: usize) -> rusqlite::Result<Option<&'s [u8]>> {
+pub(super) fn bytes<'s>(
+    stored: &'s Stored<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<&'s [u8]>> {
     Ok(match stored.get_ref(column)? {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Some(bytes),
         _ => None,

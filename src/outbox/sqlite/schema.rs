@@ -140,7 +140,7 @@ pub(super) const EXPIRE: &str = "
          ORDER BY settled_ms, seq LIMIT ?)";
 
 pub(super) const WAITING_LANES: &str = "
-    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind) = 2
+    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind = 2)
     FROM delivery INDEXED BY delivery_waiting
     WHERE state = 0 GROUP BY lane ORDER BY lane";
 
@@ -160,3 +160,38 @@ pub(super) const SHIFT: &str = "
         not_before_ms = iif(not_before_ms = 0, 0, max(not_before_ms + ?1, 1)),
         settled_ms = iif(settled_ms = 0, 0, max(settled_ms + ?1, 1))";
 pub(super) const SHIFT_ONCE: &str = "UPDATE once SET expires_ms = max(expires_ms + ?1, 1)";
+
+/// Made when there is something for it. The time of a note is that of its writing or a little later, so that no two of
+/// a space have the same and their order is that in which they were written, whatever the clock does.
+pub(super) const NOTE_TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS note (
+        space INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (space, key)
+    ) WITHOUT ROWID";
+pub(super) const NOTE_INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS note_oldest ON note (space, updated_ms)";
+pub(super) const NOTE_IS_THERE: &str =
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'note'";
+pub(super) const NOTE_CHANGES: &str =
+    "SELECT 1 FROM note WHERE space = ? AND key = ? AND value <> ?";
+pub(super) const NOTE_PUT: &str = "
+    INSERT INTO note (space, key, value, updated_ms)
+    VALUES (?1, ?2, ?3, max(?4, (SELECT ifnull(max(updated_ms), 0) + 1 FROM note WHERE space = ?1)))
+    ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, updated_ms = excluded.updated_ms";
+pub(super) const NOTE_INSERT: &str =
+    "INSERT INTO note (space, key, value, updated_ms) VALUES (?, ?, ?, ?)";
+pub(super) const NOTE_COUNT: &str =
+    "SELECT count(*) FROM note INDEXED BY note_oldest WHERE space = ?";
+pub(super) const NOTE_EVICT: &str = "
+    DELETE FROM note WHERE space = ?1 AND key IN
+        (SELECT key FROM note INDEXED BY note_oldest WHERE space = ?1 ORDER BY updated_ms, key LIMIT ?2)";
+pub(super) const NOTE_DELETE: &str = "DELETE FROM note WHERE space = ? AND key = ?";
+pub(super) const NOTES: &str = "SELECT key, value FROM note WHERE space = ? ORDER BY key";
+pub(super) const NOTE_BYTES: &str = "SELECT ifnull(sum(length(value)), 0) FROM note";
+pub(super) const NOTE_ALL: &str =
+    "SELECT space, key, value, updated_ms FROM note ORDER BY space, key";
+pub(super) const NOTE_CLEAR: &str = "DELETE FROM note";
+pub(super) const SHIFT_NOTE: &str = "UPDATE note SET updated_ms = max(updated_ms + ?1, 1)";

@@ -16,18 +16,26 @@ pub(super) const AT_THE_END: i64 = 32 << 20;
 impl Sqlite {
     /// Outside of a transaction. Not urgent: what fails or is too much now is done another time.
     pub(super) fn scrub(&mut self, most_bytes: i64) {
-        if self.is_scrubbed || !self.connection.is_autocommit() {
+        if !self.connection.is_autocommit() {
             return;
         }
-        match self.write_texts_anew(most_bytes) {
-            Ok(done) => self.is_scrubbed = done,
-            Err(error) => {
-                tracing::debug!(%error, "the texts in the outbox were not written anew");
-                if !self.connection.is_autocommit() {
-                    drop(self.connection.execute_batch("ROLLBACK"));
-                }
+        let notes = self.scrub_notes();
+        self.gave_up(notes);
+        if !self.is_scrubbed {
+            let texts = self.write_texts_anew(most_bytes);
+            self.is_scrubbed = self.gave_up(texts).unwrap_or(false);
+        }
+    }
+
+    /// What was written anew, if it was.
+    fn gave_up<T>(&self, written: rusqlite::Result<T>) -> Option<T> {
+        if let Err(error) = &written {
+            tracing::debug!(%error, "what is left in the outbox was not written anew");
+            if !self.connection.is_autocommit() {
+                drop(self.connection.execute_batch("ROLLBACK"));
             }
         }
+        written.ok()
     }
 
     fn write_texts_anew(&self, most_bytes: i64) -> rusqlite::Result<bool> {

@@ -1,5 +1,6 @@
 //! What the file promises beyond the operations: that it is ours, whole, alone, and keeps no text of what is delivered.
 
+mod note;
 mod opening;
 
 use std::ffi::OsString;

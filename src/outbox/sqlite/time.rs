@@ -40,6 +40,7 @@ impl Sqlite {
             self.connection.execute_batch("BEGIN")?;
             self.connection.execute(schema::SHIFT, [jump])?;
             self.connection.execute(schema::SHIFT_ONCE, [jump])?;
+            self.shift_notes(jump)?;
             self.note_time(true)?;
             self.connection.execute_batch("COMMIT")?;
         }

@@ -132,6 +132,22 @@ impl Outbox for OnDisk {
     fn waiting(&mut self) -> Result<Vec<Waiting>, StoreError> {
         self.memory.waiting()
     }
+
+    fn put_note(&mut self, note: &Note, now_ms: u64, max: usize) -> Result<(), StoreError> {
+        self.disk.writes.fetch_add(1, Ordering::SeqCst);
+        if is_set(&self.disk.full) {
+            return Err(StoreError::Full);
+        }
+        self.memory.put_note(note, now_ms, max)
+    }
+
+    fn delete_note(&mut self, space: Space, key: &str) -> Result<(), StoreError> {
+        self.memory.delete_note(space, key)
+    }
+
+    fn notes(&mut self, space: Space) -> Result<Vec<Note>, StoreError> {
+        self.memory.notes(space)
+    }
 }
 
 fn start() -> (Store, Disk) {
@@ -373,4 +389,25 @@ fn dropping_the_last_one_does_not_hang() {
 
     drop(store.clone());
     drop(store);
+}
+
+/// A full disk refuses a note as it does a message; what was there can still be deleted.
+#[test]
+fn notes_are_written_and_read_back_and_refused_when_the_disk_is_full() {
+    let (store, disk) = start();
+    let note = |value: &[u8]| Note {
+        space: Space::Conversation,
+        key: "19:a".to_owned(),
+        value: value.to_vec(),
+    };
+    let notes = || block_on(store.notes(Space::Conversation)).unwrap();
+
+    block_on(store.put_note(note(b"first"), NOW, 9)).unwrap();
+    disk.full.store(1, Ordering::SeqCst);
+    let refused = block_on(store.put_note(note(b"second"), NOW, 9));
+    let kept = notes();
+    block_on(store.delete_note(Space::Conversation, "19:a".to_owned())).unwrap();
+
+    assert_eq!(refused, Err(StoreError::Full));
+    assert_eq!((kept, notes()), (vec![note(b"first")], Vec::new()));
 }
