@@ -8,6 +8,7 @@ pub mod accept;
 mod connect;
 mod courier;
 mod direct;
+mod ends;
 mod fold;
 mod health;
 mod lookup;
@@ -41,12 +42,13 @@ pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 use crate::backends::{Backend, Part, Recipient};
 use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
-use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
+use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::quota::Limit;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
+use ends::{before, look_up_timed_out, no_turn, not_configured, sign};
 use lookup::Lookups;
-use queue::schedule::{Gateway, Sign};
+use queue::schedule::Gateway;
 
 /// A platform with its configured backends.
 pub struct Platform {
@@ -400,53 +402,4 @@ impl Ready {
             && self.backend == other.backend
             && self.recipient.channel() == other.recipient.channel()
     }
-}
-
-/// What the end of an attempt says about its gateway.
-fn sign(failure: Option<&Failure>) -> Sign {
-    match failure {
-        Some(Failure::Later {
-            reason: Later::Unreachable,
-            ..
-        }) => Sign::Unreachable,
-        Some(
-            Failure::Later {
-                reason: Later::Unavailable,
-                ..
-            }
-            | Failure::Unknown { .. },
-        ) => Sign::Troubled,
-        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
-        _ => Sign::Works,
-    }
-}
-
-/// The result of `future` if it comes before the deadline.
-async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(deadline.into(), future).await.ok()
-}
-
-fn not_configured(backend: &str) -> Failure {
-    let detail = format!("the backend {backend} is not configured on this proxy");
-    Failure::Refused {
-        reason: Refusal::Misconfigured,
-        platform_code: None,
-        detail,
-    }
-}
-
-fn no_turn(backend: &str, wait: Duration) -> Failure {
-    let detail = format!(
-        "{backend}: this channel takes no more messages just now; the next turn is in {} s",
-        wait.as_secs() + 1
-    );
-    Failure::later(Later::Throttled, Some(wait), detail)
-}
-
-fn look_up_timed_out(backend: &str) -> Failure {
-    Failure::later(
-        Later::Unavailable,
-        None,
-        format!("{backend}: it did not answer in time"),
-    )
 }

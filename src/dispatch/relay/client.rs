@@ -27,7 +27,9 @@ impl HttpWire {
         }
         let sent = call.send_body(request.body.clone()).await;
         let mut response = sent.map_err(|error| match without_answer(&error) {
-            WireError::Connect | WireError::Resolve | WireError::Tls => RelayError::Unreachable,
+            WireError::Connect | WireError::Resolve | WireError::OffLimits | WireError::Tls => {
+                RelayError::Unreachable
+            }
             WireError::NoAnswer => RelayError::Unusable,
         })?;
         self.renew_after(&response);
