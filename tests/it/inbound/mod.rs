@@ -3,3 +3,4 @@
 //! `cargo test --test it inbound` runs these alone.
 
 mod relay;
+mod slack;
