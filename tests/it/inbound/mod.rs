@@ -4,3 +4,4 @@
 
 mod mattermost;
 mod relay;
+mod slack;
