@@ -5,6 +5,7 @@
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
 pub mod accept;
+mod connect;
 mod courier;
 mod direct;
 mod fold;

@@ -20,6 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::{Connect, OffLimits};
 use crate::backends::Wire;
 use crate::backends::wire::{Answer, Call, WireError};
 use crate::clock::Clock;
@@ -256,6 +257,7 @@ fn client(settings: &ClientSettings) -> Client {
         Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
         None => Connector::new(),
     }
+    .connector(Connect::new())
     .timeout(settings.timeout.min(Duration::from_secs(5)))
     .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
     .conn_keep_alive(IDLE)
@@ -287,6 +289,7 @@ fn is_framed<S>(response: &ClientResponse<S>) -> bool {
 fn without_answer(error: &SendRequestError) -> WireError {
     match error {
         SendRequestError::Connect(connect) => match connect {
+            ConnectError::Resolver(error) if error.is::<OffLimits>() => WireError::OffLimits,
             ConnectError::Resolver(_) | ConnectError::NoRecords => WireError::Resolve,
             // awc says so when the peer closes instead of answering.
             ConnectError::Disconnected => WireError::NoAnswer,

@@ -27,6 +27,7 @@ mod posting;
 mod process;
 mod raw;
 mod readme;
+mod setup;
 mod slack;
 mod store;
 mod support;
