@@ -57,6 +57,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
+    /// The conversations in which the bot of Teams was seen.
+    pub conversations: Arc<teams::Conversations>,
 }
 
 /// A configured platform.

@@ -10,6 +10,7 @@ mod courier;
 mod direct;
 mod fold;
 mod health;
+mod keys;
 mod lookup;
 pub mod manage;
 mod pacing;
@@ -41,6 +42,7 @@ use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
 use crate::domain::quota::Limit;
+use crate::domain::web_url::WebUrl;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use lookup::Lookups;
@@ -70,6 +72,7 @@ pub struct Platforms {
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
     relay: Option<relay::settings::RelaySettings>,
+    keys: Option<keys::Keys>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -117,12 +120,14 @@ pub struct Outcome {
 }
 
 impl Platforms {
-    /// Puts configured backends and webhooks together.
+    /// Puts configured backends and webhooks together. `openid` is the metadata of the Bot Framework's keys, where there is
+    /// a bot for it to send to.
     #[must_use]
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
+        openid: Option<WebUrl>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -142,6 +147,7 @@ impl Platforms {
             lookups: Lookups::default(),
             lanes: Lanes::default(),
             relay,
+            keys: openid.map(keys::Keys::new),
             epoch: (clock.now(), clock.unix()),
             health: Health::new(names),
             clock,

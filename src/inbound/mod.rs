@@ -4,6 +4,7 @@
 //! Nothing of a request is believed, logged or answered before its verdict. Nothing here relays, stores or posts.
 
 pub mod slack;
+pub mod teams;
 
 /// Where requests come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,12 +1,13 @@
 //! The door for what a platform has signed: reads the raw body, has it verified, and only then looks into it.
 //!
 //! Whatever is not verified is 401 and leaves no trace on the inside; the reason is in the log and the counters alone.
-//! What a request means is for the platform's own module ([`mod@slack`]); relaying is `dispatch`'s.
+//! What a request means is for the platform's own module ([`mod@slack`], [`mod@teams`]); relaying is `dispatch`'s.
 
 mod forward;
 mod seen;
 pub mod settings;
 mod slack;
+mod teams;
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use actix_web::http::Method;
 use actix_web::web;
 use bytes::Bytes;
 
-use seen::Key;
 pub(super) use seen::Seen;
+use seen::{First, Key};
 pub use settings::Settings;
 
 use super::body::{self, Rules};
@@ -24,8 +25,10 @@ use super::reply::Reply;
 use super::route::Route;
 use super::span::Facts;
 use super::{Context, refuse};
+use crate::backends::teams::Conversations;
 use crate::dispatch::RelayError;
 use crate::inbound::{Source, Unverified};
+use crate::outbox::Note;
 
 /// The largest body that is read: threats.md F1; a modal of Slack or an activity of Teams stays far below.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -105,7 +108,8 @@ async fn handle(
     let incoming = Incoming { context, body };
     match source {
         Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
-        Source::Teams | Source::Mattermost => Err(Unverified::Unconfigured.into()),
+        Source::Teams => teams::activity(&incoming).await,
+        Source::Mattermost => Err(Unverified::Unconfigured.into()),
     }
 }
 
@@ -124,22 +128,32 @@ impl Incoming<'_> {
     /// relayed, unless the first one came to nothing. Without an internal API every one is answered 200.
     async fn relay_once(&self, mark: Key, budget: Duration) -> Result<Reply, Problem> {
         let state = self.context.state;
-        let Some(first) = state.seen.first(mark, state.clock.now()) else {
-            return Ok(empty());
-        };
+        match state.seen.first(mark, state.clock.now()) {
+            None => Ok(empty()),
+            first => self.relay(first, budget).await,
+        }
+    }
+
+    /// Relays the request, which must be verified and no repeat. `first` remembers it, if it can be known again.
+    async fn relay(&self, first: Option<First<'_>>, budget: Duration) -> Result<Reply, Problem> {
         let request = forward::request(self);
         let answer = match self.context.dispatcher.relay_now(&request, budget).await {
             None => {
-                first.keep();
+                first.into_iter().for_each(First::keep);
                 return Ok(empty());
             }
             Some(answer) => answer.map_err(not_relayed)?,
         };
         if answer.status < 500 {
-            first.keep();
+            first.into_iter().for_each(First::keep);
         }
         Ok(Reply::Relayed(Box::new(answer)))
     }
+}
+
+/// Takes up the conversations of Teams that an earlier process wrote down.
+pub fn load_conversations(notes: &[Note], known: &Conversations) {
+    teams::load(notes, known);
 }
 
 /// 200 without a body: what platforms take for "received".
