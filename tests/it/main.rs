@@ -18,6 +18,7 @@ mod delivery;
 mod deploy;
 mod diagrams;
 mod fixture;
+mod inbound;
 mod ledger;
 mod limits;
 mod mattermost;

@@ -1,0 +1,5 @@
+//! Contract section 6: the verified way back in.
+
+mod teams;
+mod teams_keys;
+mod teams_references;
