@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use envconfig::Envconfig;
 
-use crate::backends::teams::{Conversations, Door};
-use crate::backends::{self, KINDS, Kind, Shared};
+use crate::backends::{self, Conversations, Door, KINDS, Kind, Shared};
 use crate::dispatch::relay::{self, settings::RelaySettings};
 use crate::dispatch::{self, ClientSettings, OutboxSettings, Platform, trust};
 use crate::domain::channel::{
@@ -43,7 +42,7 @@ pub struct Settings {
     pub inbound: http::inbound::Settings,
     /// The internal API.
     pub relay: Option<RelaySettings>,
-    /// The conversations in which the bot of Teams was seen.
+    /// The conversations in which bots were seen.
     pub conversations: Arc<Conversations>,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,

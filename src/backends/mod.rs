@@ -6,6 +6,7 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod conversations;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -23,6 +24,8 @@ use crate::domain::quota::Limit;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
+pub use conversations::Conversations;
+pub use teams::Door;
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
@@ -57,8 +60,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
-    /// The conversations in which the bot of Teams was seen.
-    pub conversations: Arc<teams::Conversations>,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
 }
 
 /// A configured platform.
@@ -95,6 +98,14 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// The bot's own user id, where the platform has such and tells it.
+    fn own_user<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+    ) -> LocalBoxFuture<'a, Result<Option<String>, Failure>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Whether the same part, sent again at once, is recognised as the same post: then an unknown outcome

@@ -6,15 +6,14 @@ use serde_json::{Value, json};
 
 use super::named::{self, Host};
 use super::{Exit, print, say};
+use crate::inbound::Source;
 
 pub(super) const NAME: &str = "slack-manifest";
 
 /// `display_information.name`: reference/slack.md 8, checked 2026-11-21.
 const MAX_NAME_CHARS: usize = 35;
 
-// The routes of the verified way back; Slack takes one URL for all interactivity and one for all events of an app.
-const ACTIONS: &str = "/no-auth/provider-action/slack";
-const EVENTS: &str = "/no-auth/provider-action/slack-events";
+/// Where an installation by OAuth comes back to.
 const INSTALLED: &str = "/no-auth/provider-token/slack";
 
 /// The least that posting, names, `as=`, mentions and the relayed events need; an event is refused without its
@@ -88,7 +87,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Exit {
 /// Without empty lists and nulls, and with a URL wherever something is switched on: Slack's JSON schema lets that
 /// pass, its server does not (reference/slack.md 8, checked 2026-11-21).
 fn manifest(host: &Host, name: &str) -> Value {
-    let actions = host.url(ACTIONS);
+    let actions = host.url(Source::Slack.path());
     json!({
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {
@@ -111,7 +110,7 @@ fn manifest(host: &Host, name: &str) -> Value {
             "scopes": {"bot": BOT_SCOPES, "user": USER_SCOPES},
         },
         "settings": {
-            "event_subscriptions": {"request_url": host.url(EVENTS), "bot_events": BOT_EVENTS},
+            "event_subscriptions": {"request_url": host.url(Source::SlackEvents.path()), "bot_events": BOT_EVENTS},
             "interactivity": {"is_enabled": true, "request_url": actions},
             "org_deploy_enabled": false,
             "socket_mode_enabled": false,

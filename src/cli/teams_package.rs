@@ -15,11 +15,11 @@ use super::{Exit, print, say};
 use crate::config;
 use crate::domain::guid::is_guid;
 use crate::env::{Env, Faults, Reader};
+use crate::inbound::Source;
 
 pub(super) const NAME: &str = "teams-package";
 
 const APP_ID: &str = "TEAMS_APP_ID";
-const ENDPOINT: &str = "/no-auth/provider-action/msteams";
 
 /// `name.short`: reference/teams.md 6.2, checked 2026-11-21.
 const MAX_NAME_CHARS: usize = 30;
@@ -94,7 +94,7 @@ fn write(arguments: &ArgMatches, env: Env) -> Result<String, Fault> {
         "{} is written. Upload it in Teams under Apps, Manage your apps, Upload an app.\n\
          The Azure Bot's messaging endpoint is {}\n",
         out.display(),
-        host.url(ENDPOINT)
+        host.url(Source::Teams.path())
     ))
 }
 

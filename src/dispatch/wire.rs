@@ -275,7 +275,7 @@ fn client(settings: &ClientSettings) -> Client {
 
 /// Whether more may follow on this connection than awc reads: the answer after an interim one (RFC 9110, 15.2),
 /// or a body that ends with the connection (RFC 9112, 6.3), which awc takes for none.
-fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
+pub(super) fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
     let status = response.status();
     let bodiless = matches!(status.as_u16(), 204 | 304);
     status.is_informational() || !(bodiless || is_framed(response))
@@ -288,7 +288,7 @@ fn is_framed<S>(response: &ClientResponse<S>) -> bool {
 }
 
 /// What a client error says about the request: surely not carried out, or unknown.
-fn without_answer(error: &SendRequestError) -> WireError {
+pub(super) fn without_answer(error: &SendRequestError) -> WireError {
     match error {
         SendRequestError::Connect(connect) => match connect {
             ConnectError::Resolver(error) if error.is::<OffLimits>() => WireError::OffLimits,

@@ -36,7 +36,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
-use crate::backends::teams::Conversations;
+use crate::backends::Conversations;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::domain::channel::Directory;
@@ -67,7 +67,7 @@ pub struct State {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
-    /// The conversations in which the bot of Teams was seen.
+    /// The conversations in which bots were seen.
     pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
@@ -99,7 +99,7 @@ pub struct Parts {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
-    /// The conversations in which the bot of Teams was seen.
+    /// The conversations in which bots were seen.
     pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,

@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "cli",
-        ours: &["app", "config", "domain", "env", "telemetry"],
+        ours: &["app", "config", "domain", "env", "inbound", "telemetry"],
         crates: &[
             "actix_web",
             "clap",

@@ -143,6 +143,38 @@ fn a_slack_app_calls_the_verified_way_back() {
     );
 }
 
+/// Otherwise the platform would be the first to find out.
+#[test]
+fn the_proxy_serves_what_the_two_apps_call() {
+    let folder = Folder::new();
+    let out = folder.path().join("app.zip");
+    let manifest = slack_manifest(&["--host", HOST]);
+    let told = run(&[
+        "teams-package",
+        "--host",
+        HOST,
+        "--app-id",
+        APP_ID,
+        "--out",
+        text(&out),
+    ])
+    .stdout;
+    let at = |pointer| manifest.pointer(pointer).unwrap().as_str().unwrap();
+    let proxy = Proxy::start(&[]);
+
+    for url in [
+        at("/settings/interactivity/request_url"),
+        at("/settings/event_subscriptions/request_url"),
+        told.split_whitespace().last().unwrap(),
+    ] {
+        let path = url.strip_prefix("https://proxy.example.org").unwrap();
+        let answer = proxy.get(path);
+
+        assert_eq!(answer.status, 405, "{url}");
+        assert!(answer.text().contains("this endpoint is reachable"));
+    }
+}
+
 /// What is not needed is not asked for, and every event brings its scope (Slack's documentation of each event).
 #[test]
 fn a_slack_app_asks_for_the_scopes_of_its_events_and_posts() {

@@ -6,7 +6,6 @@
 
 pub mod answer;
 mod card;
-mod conversations;
 pub mod login;
 mod markup;
 mod place;
@@ -35,12 +34,12 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use http::Uri;
 
+use super::conversations::{Conversations, Reference};
 use super::wire::{Answer, Call};
 use super::{Backend, Kind, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
 use crate::domain::web_url::{WebUrl, WebUrlError};
 use crate::env::Reader;
-pub use conversations::{Conversations, MAX_CONVERSATIONS, Reference};
 use place::Place;
 use render::Envelope;
 use settings::{Settings, Tenant};

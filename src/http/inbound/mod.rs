@@ -1,9 +1,11 @@
 //! The door for what a platform has signed: reads the raw body, has it verified, and only then looks into it.
 //!
 //! Whatever is not verified is 401 and leaves no trace on the inside; the reason is in the log and the counters alone.
-//! What a request means is for the platform's own module ([`mod@slack`], [`mod@teams`]); relaying is `dispatch`'s.
+//! What a request means is for the platform's own module; relaying is `dispatch`'s.
 
+mod command;
 mod forward;
+mod mattermost;
 mod seen;
 pub mod settings;
 mod slack;
@@ -25,7 +27,7 @@ use super::reply::Reply;
 use super::route::Route;
 use super::span::Facts;
 use super::{Context, refuse};
-use crate::backends::teams::Conversations;
+use crate::backends::Conversations;
 use crate::dispatch::RelayError;
 use crate::inbound::{Source, Unverified};
 use crate::outbox::Note;
@@ -109,7 +111,7 @@ async fn handle(
     match source {
         Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
         Source::Teams => teams::activity(&incoming).await,
-        Source::Mattermost => Err(Unverified::Unconfigured.into()),
+        Source::Mattermost => mattermost::question(&incoming).await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use envconfig::Envconfig;
 
-use crate::backends::teams::Door;
+use crate::backends::Door;
 use crate::domain::secret::Secret;
 use crate::env::{Reader, Var};
 

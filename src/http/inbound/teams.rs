@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{Incoming, Refused, empty};
-use crate::backends::teams::{Conversations, Door, MAX_CONVERSATIONS, Reference};
+use crate::backends::Door;
+use crate::backends::conversations::{Conversations, MAX_CONVERSATIONS, Reference};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::Reply;
 use crate::inbound::Unverified;

@@ -1,12 +1,10 @@
-//! The conversations that the bot was seen in, and where each is posted to (reference/teams.md 5.3). In memory; whoever
-//! teaches it something new writes that down as well. Only what was verified may come in here.
+//! The conversations that a bot was seen in, where the platform says for each where it is posted to (Teams: reference/teams.md
+//! 5.3). In memory; whoever teaches it something new writes that down as well. Only what was verified may come in here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
-
-use super::place::{Place, THREAD_MARK};
 
 /// The most that are remembered; beyond, the one that was not heard of for longest is forgotten.
 pub const MAX_CONVERSATIONS: usize = 20_000;
@@ -50,7 +48,7 @@ struct Known {
 }
 
 impl Reference {
-    /// Whether it could be posted to, and is of a size to be kept.
+    /// Whether it is of a size to be kept.
     fn is_usable(&self) -> bool {
         let optional = [
             &self.tenant_id,
@@ -60,9 +58,7 @@ impl Reference {
         ];
         let fields = optional.into_iter().flatten();
         let mut all = fields.chain([&self.conversation, &self.service_url]);
-        all.all(|field| field.len() <= MAX_FIELD_BYTES)
-            && Place::parse(&self.conversation).is_ok()
-            && !self.conversation.contains(THREAD_MARK)
+        all.all(|field| !field.is_empty() && field.len() <= MAX_FIELD_BYTES)
     }
 
     /// What the older one knows and this one does not say.
@@ -206,22 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_posted_to_is_not_kept() {
+    fn what_is_of_no_sensible_size_is_not_kept() {
         let known = Conversations::default();
         let long = format!("19:{}@thread.tacv2", "a".repeat(600));
-        for id in [
-            "",
-            "general",
-            "19:a/b@thread.tacv2",
-            "19:a@thread.tacv2;messageid=1",
-            &long,
-        ] {
-            assert_eq!(
-                known.learn(reference(id, "https://one.test/")),
-                None,
-                "{id}"
-            );
+        for id in ["", &long] {
+            let refused = known.learn(reference(id, "https://one.test/"));
+            assert_eq!(refused, None, "{id}");
         }
+        assert_eq!(
+            known.learn(reference(HERE, &format!("https://{long}"))),
+            None
+        );
     }
 
     #[test]

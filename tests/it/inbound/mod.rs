@@ -1,0 +1,10 @@
+//! Contract section 6: requests that a platform has signed are let in, everything else is dropped.
+//!
+//! `cargo test --test it inbound` runs these alone.
+
+mod mattermost;
+mod relay;
+mod teams;
+mod teams_bot;
+mod teams_keys;
+mod teams_references;
