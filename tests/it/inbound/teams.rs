@@ -587,6 +587,20 @@ fn a_repeat_of_what_came_to_nothing_is_relayed() {
     assert_eq!(world.internal.requests().len(), 1);
 }
 
+/// The platform waits 15 s; the internal API has 5 of them.
+#[test]
+fn an_internal_api_that_does_not_answer_is_504_and_asked_again() {
+    let world = World::answering(|_| Reply::stall());
+    let proxy = world.setup().start();
+
+    for _ in 0..2 {
+        let answer = world.send(&proxy, &world.message());
+        assert_eq!(answer.verdict(), (504, "relay-timeout".to_owned()));
+    }
+
+    assert_eq!(world.internal.requests().len(), 2);
+}
+
 /// F6: a bot that answers itself would never stop.
 #[test]
 fn the_bots_own_messages_are_dropped() {
