@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{Incoming, Refused, empty};
 use crate::backends::Door;
 use crate::backends::conversations::{Conversations, MAX_CONVERSATIONS, Reference};
@@ -14,6 +16,8 @@ use crate::outbox::{Note, Space, StoreError};
 
 /// The platform asks again after 15 s (reference/teams.md 5.4), and the keys may have to be fetched first.
 const BUDGET: Duration = Duration::from_secs(5);
+/// How long a request waits for a disk.
+const WRITING: Duration = Duration::from_secs(2);
 /// How soon the keys are tried again.
 const KEYS_RETRY_S: u64 = 5;
 
@@ -77,19 +81,22 @@ fn no_activity(reason: NoActivity) -> Problem {
     Problem::new(Code::BadRequest, reason.to_string())
 }
 
-/// Remembers where the bot is. What cannot be written down is known until the next start.
+/// Remembers where the bot is. What cannot be written down, or not in time, is known until the next start at least.
 async fn learn(incoming: &Incoming<'_>, activity: &Activity) {
     let known = &incoming.context.state.conversations;
-    let written = match activity.lesson() {
-        Lesson::Here => match known.learn(reference(activity)) {
-            Some(reference) => write(incoming, &reference).await,
-            None => Ok(()),
-        },
-        Lesson::Gone { conversation, team } => {
-            erase(incoming, known.forget(conversation, team)).await
+    let written = async {
+        match activity.lesson() {
+            Lesson::Here => match known.learn(reference(activity)) {
+                Some(reference) => write(incoming, &reference).await,
+                None => Ok(()),
+            },
+            Lesson::Gone { conversation, team } => {
+                erase(incoming, known.forget(conversation, team)).await
+            }
         }
     };
-    if let Err(error) = written {
+    // The store goes on with what it was given.
+    if let Ok(Err(error)) = tokio::time::timeout(WRITING, written).await {
         tracing::warn!(reason = %error, "a conversation of Teams is not written down");
     }
 }
@@ -123,10 +130,11 @@ async fn erase(incoming: &Incoming<'_>, gone: Vec<String>) -> Result<(), StoreEr
     let Some(desk) = incoming.context.dispatcher.desk() else {
         return Ok(());
     };
-    for key in gone {
-        desk.store.delete_note(Space::Conversation, key).await?;
-    }
-    Ok(())
+    // All at once: they share a commit.
+    let erased = gone
+        .into_iter()
+        .map(|key| desk.store.delete_note(Space::Conversation, key));
+    join_all(erased).await.into_iter().collect()
 }
 
 /// Takes up what an earlier process knew.

@@ -141,9 +141,10 @@ fn without_any_keys_nothing_is_let_in() {
         ),
         Reply::json(302, json!({})).header("Location", "/v1/.well-known/keys"),
         Reply::endless_body(),
+        Reply::stall(),
     ] {
         let world = World::new();
-        let proxy = world.setup().start();
+        let proxy = world.setup().set("UPSTREAM_TIMEOUT", "500ms").start();
         world.framework.instead(Some(instead));
 
         for id in 0..4 {
