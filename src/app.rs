@@ -15,7 +15,7 @@ use crate::dispatch::{
     Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
 };
 use crate::http::{self, Parts, State};
-use crate::outbox::{Open, OpenError, Opened, Store, Waiting};
+use crate::outbox::{Note, Open, OpenError, Opened, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
 /// A server that listens.
@@ -86,11 +86,19 @@ impl App {
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
         let (desk, left) = open(&settings.outbox, &clock)?.unzip();
+        if let Some(left) = &left {
+            http::inbound::load_conversations(&left.notes, &settings.conversations);
+        }
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
             &settings.webhooks,
             settings.relay,
+            settings
+                .inbound
+                .teams
+                .as_ref()
+                .map(|door| door.openid.clone()),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -102,6 +110,7 @@ impl App {
             limits: settings.limits,
             directory: settings.directory,
             inbound: settings.inbound,
+            conversations: settings.conversations,
             max_parts: settings.max_parts,
             metrics,
             clock: Arc::clone(&clock),
@@ -116,8 +125,8 @@ impl App {
             )
         };
         let courier = Courier::new(dispatcher(), settings.outbox.courier);
-        if let (Some(courier), Some((waiting, is_doubtful))) = (&courier, &left) {
-            courier.load(waiting, *is_doubtful);
+        if let (Some(courier), Some(left)) = (&courier, &left) {
+            courier.load(&left.waiting, left.is_doubtful);
         }
         let server = http::serve(listener, &state, dispatcher).map_err(listen)?;
         Ok(Self {
@@ -191,8 +200,13 @@ impl App {
     }
 }
 
-/// What an earlier process left: what waits, and whether some of it may have been posted.
-type Left = (Vec<Waiting>, bool);
+/// What an earlier process left.
+struct Left {
+    waiting: Vec<Waiting>,
+    /// Whether some of that may have been posted.
+    is_doubtful: bool,
+    notes: Vec<Note>,
+}
 
 /// The outbox and what is in it, if there is to be one.
 fn open(
@@ -207,7 +221,7 @@ fn open(
         store,
         waiting,
         is_doubtful,
-        ..
+        notes,
     } = Store::open(&Open {
         path,
         now_ms,
@@ -216,7 +230,12 @@ fn open(
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));
-    Ok(Some((Desk { store, queue }, (waiting, is_doubtful))))
+    let left = Left {
+        waiting,
+        is_doubtful,
+        notes,
+    };
+    Ok(Some((Desk { store, queue }, left)))
 }
 
 /// Ready when the store has failed for good.

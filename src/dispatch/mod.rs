@@ -11,6 +11,7 @@ mod direct;
 mod ends;
 mod fold;
 mod health;
+mod keys;
 mod lookup;
 pub mod manage;
 mod notice;
@@ -44,6 +45,7 @@ use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::quota::Limit;
+use crate::domain::web_url::WebUrl;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use ends::{before, look_up_timed_out, no_turn, not_configured, sign};
@@ -75,6 +77,7 @@ pub struct Platforms {
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
     relay: Option<relay::settings::RelaySettings>,
+    keys: Option<keys::Keys>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -122,12 +125,14 @@ pub struct Outcome {
 }
 
 impl Platforms {
-    /// Puts configured backends and webhooks together.
+    /// Puts configured backends and webhooks together. `openid` is the metadata of the Bot Framework's keys, where there is
+    /// a bot for it to send to.
     #[must_use]
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
+        openid: Option<WebUrl>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -149,6 +154,7 @@ impl Platforms {
             lookups: Lookups::default(),
             lanes: Lanes::default(),
             relay,
+            keys: openid.map(keys::Keys::new),
             epoch: (clock.now(), clock.unix()),
             own: own::Own::default(),
             health,

@@ -36,6 +36,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
+use crate::backends::Conversations;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::domain::channel::Directory;
@@ -66,6 +67,8 @@ pub struct State {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -97,6 +100,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -127,6 +132,7 @@ impl State {
             callers: parts.callers,
             directory: parts.directory,
             inbound: parts.inbound,
+            conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
             events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
             max_parts: parts.max_parts,
