@@ -6,6 +6,7 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod install;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -93,6 +94,11 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// How workspaces install its app, if they can.
+    fn installer(&self) -> Option<&dyn install::Installer> {
+        None
     }
 
     /// Whether the same part, sent again at once, is recognised as the same post: then an unknown outcome
