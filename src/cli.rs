@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use clap::{Command, error::ErrorKind};
 
+mod named;
+mod slack_manifest;
+mod teams_package;
+
 use crate::app::App;
 use crate::config;
 use crate::env::{Env, Faults};
@@ -19,8 +23,10 @@ pub enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// What was asked is not available.
+    /// What was asked is not available, or a file cannot be written.
     Unavailable = 69,
+    /// A platform has refused.
+    Refused = 77,
     /// The configuration is wrong.
     Configuration = 78,
 }
@@ -46,8 +52,10 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exi
             return if asked { Exit::Done } else { Exit::Usage };
         }
     };
-    match matches.subcommand_name() {
-        Some("healthcheck") => healthcheck(env),
+    match matches.subcommand() {
+        Some(("healthcheck", _)) => healthcheck(env),
+        Some((slack_manifest::NAME, arguments)) => slack_manifest::run(arguments),
+        Some((teams_package::NAME, arguments)) => teams_package::run(arguments, env),
         _ => serve(env),
     }
 }
@@ -56,9 +64,11 @@ fn command() -> Command {
     Command::new("message-webhook-proxy")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Turns POST /post/channel/<id>/msg/<message> into a Mattermost, Slack or Teams post.")
-        .after_help("It is configured by environment variables; the README lists them all. Without any it listens on 127.0.0.1:3000 and prints messages here.\n\nExit codes: 0 done, 64 usage, 69 not available, 78 configuration.")
+        .after_help("It is configured by environment variables; the README lists them all. Without any it listens on 127.0.0.1:3000 and prints messages here.\n\nExit codes: 0 done, 64 usage, 69 not available, 77 refused, 78 configuration.")
         .subcommand(Command::new("serve").about("Serve (the default)"))
         .subcommand(Command::new("healthcheck").about("Ask the proxy on HOST and PORT whether it lives; for containers without a shell"))
+        .subcommand(slack_manifest::command())
+        .subcommand(teams_package::command())
 }
 
 fn serve(env: Env) -> Exit {
@@ -106,6 +116,20 @@ fn serve(env: Env) -> Exit {
 fn say(line: &str) {
     let line = format!("message-webhook-proxy: {line}\n");
     std::io::stderr().write_all(line.as_bytes()).ok();
+}
+
+/// A result on standard output.
+fn print(text: &str) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Done,
+        // `| head` has read what it wanted.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            say(&format!("cannot write to standard output: {error}"));
+            Exit::Unavailable
+        }
+    }
 }
 
 /// One line per fault on standard error, whatever the log's format: this is for the person who started it.

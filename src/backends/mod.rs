@@ -101,6 +101,14 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// The bot's own user id, where the platform has such and tells it.
+    fn own_user<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+    ) -> LocalBoxFuture<'a, Result<Option<String>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Whether the same part, sent again at once, is recognised as the same post: then an unknown outcome
     /// may be tried again without making two.
     fn recognises_repeats(&self) -> bool {

@@ -54,6 +54,11 @@ pub enum WireError {
     /// The host has no address.
     #[error("its host name cannot be resolved")]
     Resolve,
+    /// Every address of the host is one that nothing may be sent to.
+    #[error(
+        "its host name leads to a link-local address or a cloud's metadata service, where nothing is ever sent"
+    )]
+    OffLimits,
     /// No connection.
     #[error("it cannot be reached (connection refused, unreachable or timed out)")]
     Connect,
@@ -126,7 +131,7 @@ impl WireError {
             Self::NoAnswer => Failure::Unknown {
                 detail: format!("{platform}: {self}; the message may or may not have been posted"),
             },
-            Self::Resolve | Self::Connect | Self::Tls => {
+            Self::Resolve | Self::OffLimits | Self::Connect | Self::Tls => {
                 Failure::later(Later::Unreachable, None, format!("{platform}: {self}"))
             }
         }

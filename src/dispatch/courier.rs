@@ -4,6 +4,7 @@
 //! message of a lane.
 
 mod house;
+mod relay;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -233,6 +234,9 @@ impl Courier {
         let age = Duration::from_millis(now_ms.saturating_sub(first.created_ms));
         if age >= self.settings.max_age {
             return self.bury(first, expired(first), now_ms);
+        }
+        if first.delivery.to.kind == Kind::Relay {
+            return self.relay(lane, first).await;
         }
         let Some(post) = stored::from_bytes(first.id, &first.post) else {
             return self.bury(first, unreadable(), now_ms);

@@ -5,12 +5,16 @@
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
 pub mod accept;
+mod connect;
 mod courier;
 mod direct;
+mod ends;
 mod fold;
 mod health;
 mod lookup;
 pub mod manage;
+mod notice;
+mod own;
 mod pacing;
 pub mod queue;
 pub mod relay;
@@ -38,12 +42,13 @@ pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 use crate::backends::{Backend, Part, Recipient};
 use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
-use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
+use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::quota::Limit;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
+use ends::{before, look_up_timed_out, no_turn, not_configured, sign};
 use lookup::Lookups;
-use queue::schedule::{Gateway, Sign};
+use queue::schedule::Gateway;
 
 /// A platform with its configured backends.
 pub struct Platform {
@@ -63,6 +68,7 @@ pub struct Platforms {
     webhook_uris: Vec<Uri>,
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
+    own: own::Own,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -126,7 +132,9 @@ impl Platforms {
         metrics: Arc<Metrics>,
     ) -> Self {
         let is_on = |p: &&Platform| p.bot.is_some() || p.webhooks.is_some();
-        let names = platforms.iter().filter(is_on).map(|p| p.name).collect();
+        let names = platforms.iter().filter(is_on).map(|p| p.name);
+        let names = names.chain(relay.as_ref().map(|_| relay::later::BACKEND));
+        let health = Health::new(names.collect());
         Self {
             platforms,
             // A `WebUrl` that is no request target was refused when the settings were read.
@@ -142,7 +150,8 @@ impl Platforms {
             lanes: Lanes::default(),
             relay,
             epoch: (clock.now(), clock.unix()),
-            health: Health::new(names),
+            own: own::Own::default(),
+            health,
             clock,
             metrics,
             delivered: AtomicU64::new(0),
@@ -163,11 +172,24 @@ impl Platforms {
 
     /// The gateway of a stored address; `None` for a backend that this version does not know.
     fn gateway(&self, to: &crate::outbox::Address) -> Option<Gateway> {
-        let platform = self.platforms.iter().find(|p| p.name == to.backend)?;
+        let webhooks = matches!(to.kind, crate::outbox::Kind::Webhook(_));
+        self.gateway_of(&to.backend, webhooks)
+    }
+
+    /// The same, by the name that is stored. What waits for the internal API waits for it to be configured as well.
+    fn gateway_of(&self, backend: &str, webhooks: bool) -> Option<Gateway> {
+        if backend == relay::later::BACKEND {
+            return Some(relay::later::GATEWAY);
+        }
+        let platform = self.platforms.iter().find(|p| p.name == backend)?;
         Some(Gateway {
             backend: platform.name,
-            webhooks: matches!(to.kind, crate::outbox::Kind::Webhook(_)),
+            webhooks,
         })
+    }
+
+    fn count_delivered(&self) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
     fn sender(&self, destination: &Destination) -> Option<(&Platform, Arc<dyn Backend>)> {
@@ -336,7 +358,7 @@ impl Dispatcher {
         }
         self.shared.metrics.delivery(ready.backend, failure, took);
         if failure.is_none() {
-            self.shared.delivered.fetch_add(1, Ordering::Relaxed);
+            self.shared.count_delivered();
         }
         if let Some(failure) = failure {
             tracing::warn!(
@@ -380,53 +402,4 @@ impl Ready {
             && self.backend == other.backend
             && self.recipient.channel() == other.recipient.channel()
     }
-}
-
-/// What the end of an attempt says about its gateway.
-fn sign(failure: Option<&Failure>) -> Sign {
-    match failure {
-        Some(Failure::Later {
-            reason: Later::Unreachable,
-            ..
-        }) => Sign::Unreachable,
-        Some(
-            Failure::Later {
-                reason: Later::Unavailable,
-                ..
-            }
-            | Failure::Unknown { .. },
-        ) => Sign::Troubled,
-        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
-        _ => Sign::Works,
-    }
-}
-
-/// The result of `future` if it comes before the deadline.
-async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(deadline.into(), future).await.ok()
-}
-
-fn not_configured(backend: &str) -> Failure {
-    let detail = format!("the backend {backend} is not configured on this proxy");
-    Failure::Refused {
-        reason: Refusal::Misconfigured,
-        platform_code: None,
-        detail,
-    }
-}
-
-fn no_turn(backend: &str, wait: Duration) -> Failure {
-    let detail = format!(
-        "{backend}: this channel takes no more messages just now; the next turn is in {} s",
-        wait.as_secs() + 1
-    );
-    Failure::later(Later::Throttled, Some(wait), detail)
-}
-
-fn look_up_timed_out(backend: &str) -> Failure {
-    Failure::later(
-        Later::Unavailable,
-        None,
-        format!("{backend}: it did not answer in time"),
-    )
 }

@@ -115,6 +115,11 @@ pub(super) fn lane_of_webhook(backend: &str, hash: &[u8; 16]) -> Lane {
     lane_of(backend, 2, hash)
 }
 
+/// The lane of what a source sends to the internal API.
+pub(super) fn lane_of_relay(source: &str) -> Lane {
+    lane_of("relay", 3, source.as_bytes())
+}
+
 /// The address of a destination that is ready.
 pub(super) fn address(ready: &Ready) -> outbox::Address {
     outbox::Address {
@@ -134,6 +139,7 @@ pub(super) fn destination(platforms: &Platforms, to: &outbox::Address) -> Option
     let platform = platforms.platforms.iter().find(|p| p.name == to.backend)?;
     let address = match to.kind {
         Kind::Id | Kind::Name => Address::Target(to.target.clone()),
+        // The internal API is no channel.
         Kind::Relay => return None,
         Kind::Webhook(hash) => Address::Webhook(WebhookId {
             alias: to.target.as_str().into(),

@@ -20,6 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::{Connect, OffLimits};
 use crate::backends::Wire;
 use crate::backends::wire::{Answer, Call, WireError};
 use crate::clock::Clock;
@@ -256,6 +257,7 @@ fn client(settings: &ClientSettings) -> Client {
         Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
         None => Connector::new(),
     }
+    .connector(Connect::new())
     .timeout(settings.timeout.min(Duration::from_secs(5)))
     .handshake_timeout(settings.timeout.min(Duration::from_secs(5)))
     .conn_keep_alive(IDLE)
@@ -271,7 +273,7 @@ fn client(settings: &ClientSettings) -> Client {
 
 /// Whether more may follow on this connection than awc reads: the answer after an interim one (RFC 9110, 15.2),
 /// or a body that ends with the connection (RFC 9112, 6.3), which awc takes for none.
-fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
+pub(super) fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
     let status = response.status();
     let bodiless = matches!(status.as_u16(), 204 | 304);
     status.is_informational() || !(bodiless || is_framed(response))
@@ -284,9 +286,10 @@ fn is_framed<S>(response: &ClientResponse<S>) -> bool {
 }
 
 /// What a client error says about the request: surely not carried out, or unknown.
-fn without_answer(error: &SendRequestError) -> WireError {
+pub(super) fn without_answer(error: &SendRequestError) -> WireError {
     match error {
         SendRequestError::Connect(connect) => match connect {
+            ConnectError::Resolver(error) if error.is::<OffLimits>() => WireError::OffLimits,
             ConnectError::Resolver(_) | ConnectError::NoRecords => WireError::Resolve,
             // awc says so when the peer closes instead of answering.
             ConnectError::Disconnected => WireError::NoAnswer,

@@ -250,6 +250,12 @@ impl Directory {
             .map(|(alias, to)| (alias.as_str(), &**to))
     }
 
+    /// Whether everything that is no alias is refused.
+    #[must_use]
+    pub fn is_for_aliases_only(&self) -> bool {
+        self.only_aliases
+    }
+
     fn backend_for(&self, target: &str) -> Result<&'static str, ResolveError> {
         match self.fallback {
             Fallback::Backend(name) => Ok(name),

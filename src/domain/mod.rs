@@ -20,9 +20,11 @@
 //! | receipt | what the caller is told about a message |
 //! | caller | who posts: a token's name, or a client address |
 
+pub mod address;
 mod alias;
 pub mod channel;
 pub mod delivery;
+pub mod guid;
 pub mod look;
 pub mod mention;
 pub mod message;

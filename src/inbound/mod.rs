@@ -3,6 +3,9 @@
 //!
 //! Nothing of a request is believed, logged or answered before its verdict. Nothing here relays, stores or posts.
 
+pub mod command;
+pub mod form;
+pub mod mattermost;
 pub mod slack;
 
 /// Where requests come in.

@@ -29,8 +29,17 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "cli",
-        ours: &["app", "config", "env", "telemetry"],
-        crates: &["actix_web", "clap", "futures_util", "tokio", "tracing"],
+        ours: &["app", "config", "domain", "env", "inbound", "telemetry"],
+        crates: &[
+            "actix_web",
+            "clap",
+            "envconfig",
+            "futures_util",
+            "serde_json",
+            "tokio",
+            "tracing",
+            "zip",
+        ],
     },
     Layer {
         name: "app",
@@ -90,6 +99,8 @@ const LAYERS: &[Layer] = &[
         name: "dispatch",
         ours: &["backends", "clock", "domain", "env", "outbox", "telemetry"],
         crates: &[
+            "actix_service",
+            "actix_tls",
             "awc",
             "bytes",
             "envconfig",

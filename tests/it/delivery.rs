@@ -1,5 +1,5 @@
 //! Contract 1.4, 3 and 4 without an outbox: what becomes of one post when the platform, or the way to it, is at fault.
-//! The ids F-1 to F-23, E3, E5, E6 and E7 are those of `threats.md`.
+//! The ids F-1 to F-23, E1, E3, E5, E6 and E7 are those of `threats.md`.
 //!
 //! One programmable upstream stands in as a Mattermost server, where a repeat is recognised and may be sent, and as
 //! Slack's webhooks, where it would be a second post.
@@ -1082,6 +1082,31 @@ fn a_failure_is_not_hidden_by_the_pace() {
             detail(&seen.answer)
         );
         assert!(!seen.hook || seen.sends.len() == 1);
+    }
+}
+
+/// E1: the metadata services of clouds are inside of every cloud's network, and nobody's chat server.
+#[test]
+fn nothing_is_sent_to_link_local_addresses() {
+    for url in [
+        "http://169.254.169.254",
+        "http://[fe80::1]",
+        "http://[::ffff:169.254.169.254]",
+    ] {
+        let proxy = Proxy::setup()
+            .set("MATTERMOST_URL", url)
+            .set("MATTERMOST_TOKEN", unique("", 26))
+            .start();
+
+        let channel = unique("mattermost:", 26);
+        let answer = proxy.post(format!("/post/channel/{channel}/msg/x?wait=1"));
+
+        assert_eq!(
+            answer.verdict(),
+            (503, "backend-unavailable".into()),
+            "{url}"
+        );
+        assert!(answer.text().contains("link-local"), "{}", answer.text());
     }
 }
 

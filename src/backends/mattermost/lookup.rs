@@ -60,7 +60,9 @@ pub(super) fn unanswered(error: WireError) -> Failure {
         WireError::NoAnswer => {
             Failure::later(Later::Unavailable, None, format!("{PLATFORM}: {error}"))
         }
-        WireError::Resolve | WireError::Connect | WireError::Tls => error.into_failure(PLATFORM),
+        WireError::Resolve | WireError::OffLimits | WireError::Connect | WireError::Tls => {
+            error.into_failure(PLATFORM)
+        }
     }
 }
 

@@ -22,12 +22,15 @@ mod tests;
 mod text;
 mod webhook;
 
+use std::borrow::Cow;
+
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Uri};
+use serde::Deserialize;
 
 use self::render::{Layout, MAX_PROPS_COST, bot_parts};
 use self::text::{Dress, Route};
-use super::wire::Call;
+use super::wire::{Answer, Call};
 use super::{Backend, Kind, Part, Recipient, Wire};
 use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::mention::Mentions;
@@ -89,6 +92,27 @@ impl Bot {
     }
 }
 
+/// What `/users/me` says of the bot (reference 10).
+#[derive(Deserialize)]
+struct Me<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+impl Bot {
+    /// The answer of `/users/me`, which the server gives only to good credentials.
+    async fn me(&self, wire: &dyn Wire) -> Result<Answer, Failure> {
+        let answer = wire
+            .call(Call::get(&self.me, Some(&self.authorization)))
+            .await
+            .map_err(lookup::unanswered)?;
+        match answer::classify_check(&answer) {
+            Ok(()) => Ok(answer),
+            Err(refused) => Err(health::confirm(wire, &self.ping, &answer, refused).await),
+        }
+    }
+}
+
 impl Backend for Bot {
     fn render(&self, post: &Post, to: &Recipient) -> Vec<Part> {
         let dress = Dress {
@@ -139,15 +163,16 @@ impl Backend for Bot {
     }
 
     fn check<'a>(&'a self, wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move { self.me(wire).await.map(|_| ()) })
+    }
+
+    fn own_user<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+    ) -> LocalBoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(async move {
-            let answer = wire
-                .call(Call::get(&self.me, Some(&self.authorization)))
-                .await
-                .map_err(lookup::unanswered)?;
-            match answer::classify_check(&answer) {
-                Ok(()) => Ok(()),
-                Err(refused) => Err(health::confirm(wire, &self.ping, &answer, refused).await),
-            }
+            let answer = self.me(wire).await?;
+            Ok(answer.json().map(|me: Me<'_>| me.id.into_owned()))
         })
     }
 

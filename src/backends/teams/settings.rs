@@ -3,6 +3,7 @@
 use envconfig::Envconfig;
 
 use super::trust::{TrustedHosts, trusted_host};
+use crate::domain::guid::is_guid;
 use crate::domain::secret::Secret;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
@@ -232,10 +233,4 @@ fn parse_service(text: &str, trusted: &TrustedHosts) -> Result<WebUrl, String> {
     Err("the bot's token is not sent to this host; if it is right, add the host (with its port, if it is not 443) to \
          TEAMS_TRUSTED_SERVICE_HOSTS"
         .to_owned())
-}
-
-/// `8-4-4-4-12` hexadecimal digits.
-fn is_guid(text: &str) -> bool {
-    let groups = text.split('-').map(str::len);
-    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dispatch::queue::schedule::{Gateway, Release};
+use crate::dispatch::queue::schedule::Release;
 use crate::outbox::Waiting;
 
 use super::{AFTER_THE_END, Courier};
@@ -17,15 +17,11 @@ impl Courier {
     pub fn load(&self, waiting: &[Waiting], is_doubtful: bool) {
         let now = self.dispatcher.shared.clock.now();
         let now_ms = self.dispatcher.unix_ms();
-        let platforms = &self.dispatcher.shared.platforms;
+        let platforms = &self.dispatcher.shared;
         for found in waiting {
-            let Some(platform) = platforms.iter().find(|p| p.name == found.backend) else {
+            let Some(gateway) = platforms.gateway_of(&found.backend, found.is_webhook) else {
                 tracing::error!(backend = %found.backend, waiting = found.count, "messages wait for a backend that this version does not know");
                 continue;
-            };
-            let gateway = Gateway {
-                backend: platform.name,
-                webhooks: found.is_webhook,
             };
             let pause = Duration::from_millis(found.not_before_ms.saturating_sub(now_ms));
             let release = if pause.is_zero() {

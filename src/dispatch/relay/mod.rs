@@ -1,16 +1,20 @@
-//! From a verified request to the internal API: at once, with the answer passed back. It must not look into the request;
-//! whether it may be relayed is decided before.
+//! From a verified request to the internal API: at once, with the answer passed back, or stored first and relayed until it
+//! is accepted. It must not look into the request; whether it may be relayed is decided before.
 
 mod client;
+mod headers;
+pub(super) mod later;
 pub mod settings;
+pub(super) mod stored;
 
-pub use client::is_end_to_end;
+pub use headers::end_to_end;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Dispatcher;
-use std::time::Duration;
 
 /// A verified request, as it is relayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct RelayAnswer {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, byte for byte.
     pub body: Bytes,
+    /// Whether that is all of it; a status says whether the request was accepted even if it is not.
+    pub is_whole: bool,
     /// `Retry-After` as a wait, as platforms' answers have it.
     pub retry_after: Option<Duration>,
 }
@@ -41,13 +47,13 @@ pub struct RelayAnswer {
 /// Why there is no answer to pass back. None of these shows where the internal API is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
-    /// No connection, or a broken one.
+    /// No connection.
     #[error("the internal API cannot be reached")]
     Unreachable,
     /// It did not answer in time.
     #[error("the internal API did not answer in time")]
     TimedOut,
-    /// What it answered is no HTTP answer, or too large to be passed on.
+    /// The connection broke, or what it answered is no whole HTTP answer or too large to be passed on.
     #[error("the internal API gave no usable answer")]
     Unusable,
 }
@@ -61,6 +67,19 @@ impl Dispatcher {
 
     /// Relays a request and waits for the answer, at most so long. `None` if there is no internal API.
     pub async fn relay_now(
+        &self,
+        request: &RelayRequest,
+        budget: Duration,
+    ) -> Option<Result<RelayAnswer, RelayError>> {
+        let answer = self.exchange(request, budget).await?;
+        self.note_relayed_now(&answer);
+        Some(answer.and_then(|answer| match answer.is_whole {
+            true => Ok(answer),
+            false => Err(RelayError::Unusable),
+        }))
+    }
+
+    async fn exchange(
         &self,
         request: &RelayRequest,
         budget: Duration,

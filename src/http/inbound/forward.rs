@@ -6,7 +6,7 @@ use http::Method;
 
 use super::Incoming;
 use crate::dispatch::RelayRequest;
-use crate::dispatch::relay::is_end_to_end;
+use crate::dispatch::relay::end_to_end;
 use crate::http::span::Begun;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,16 +17,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The request to relay.
 pub(super) fn request(incoming: &Incoming<'_>) -> RelayRequest {
     let request = incoming.context.request;
-    let named = named_by_connection(incoming);
-    let is_kept = |name: &HeaderName| {
-        is_end_to_end(name) && !is_ours(name) && !named.iter().any(|other| other == name.as_str())
-    };
-    let mut headers: Vec<(HeaderName, HeaderValue)> = request
-        .headers()
-        .iter()
-        .filter(|(name, _)| is_kept(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let mut headers = end_to_end(request.headers());
+    headers.retain(|(name, _)| !is_ours(name));
     headers.extend(added(incoming));
     let target = request.uri().path_and_query();
     RelayRequest {
@@ -35,20 +27,6 @@ pub(super) fn request(incoming: &Incoming<'_>) -> RelayRequest {
         headers,
         body: incoming.body.clone(),
     }
-}
-
-/// The headers that `Connection` makes hop-by-hop.
-fn named_by_connection(incoming: &Incoming<'_>) -> Vec<String> {
-    let values = incoming
-        .context
-        .request
-        .headers()
-        .get_all(header::CONNECTION);
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect()
 }
 
 /// What the proxy writes itself. Nobody in front of it may, unless it is a trusted proxy.

@@ -1,9 +1,11 @@
 //! The door for what a platform has signed: reads the raw body, has it verified, and only then looks into it.
 //!
 //! Whatever is not verified is 401 and leaves no trace on the inside; the reason is in the log and the counters alone.
-//! What a request means is for the platform's own module ([`mod@slack`]); relaying is `dispatch`'s.
+//! What a request means is for the platform's own module; relaying is `dispatch`'s.
 
+mod command;
 mod forward;
+mod mattermost;
 mod seen;
 pub mod settings;
 mod slack;
@@ -105,7 +107,8 @@ async fn handle(
     let incoming = Incoming { context, body };
     match source {
         Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
-        Source::Teams | Source::Mattermost => Err(Unverified::Unconfigured.into()),
+        Source::Mattermost => mattermost::question(&incoming).await,
+        Source::Teams => Err(Unverified::Unconfigured.into()),
     }
 }
 

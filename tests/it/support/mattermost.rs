@@ -128,6 +128,12 @@ impl Mattermost {
         Self { upstream, server }
     }
 
+    /// The bot's user id.
+    pub fn bot_id(&self) -> String {
+        self.server.state().bot_id.clone()
+    }
+
+    /// The bot's access token.
     pub fn token(&self) -> String {
         self.server.state().token.clone()
     }

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod mattermost;
 pub mod mattermost_api;
 pub mod output;
+pub mod peers;
 pub mod proxy;
 pub mod queue;
 pub mod reply;

@@ -1,0 +1,128 @@
+//! How a connection is made: the name is resolved, and every address is looked at before anything is sent to it, so that
+//! a name that was harmless a moment ago cannot lead inside (E1, DNS rebinding).
+
+use std::rc::Rc;
+
+use actix_service::Service;
+use actix_tls::connect::tcp::TcpConnectorService;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Host, ResolverService};
+use futures_util::future::LocalBoxFuture;
+use tokio::net::TcpStream;
+
+use crate::domain::address::is_off_limits;
+
+/// The host has only addresses that nothing may be sent to.
+#[derive(Debug, thiserror::Error)]
+#[error("the address is off limits")]
+pub(super) struct OffLimits;
+
+/// Resolves, looks, connects.
+#[derive(Clone)]
+pub(super) struct Connect {
+    resolver: Rc<ResolverService>,
+    tcp: TcpConnectorService,
+}
+
+impl Connect {
+    /// With the system's resolver.
+    pub(super) fn new() -> Self {
+        Self::with(ResolverService::default())
+    }
+
+    fn with(resolver: ResolverService) -> Self {
+        Self {
+            resolver: Rc::new(resolver),
+            tcp: TcpConnectorService::default(),
+        }
+    }
+}
+
+impl<R: Host + 'static> Service<ConnectInfo<R>> for Connect {
+    type Response = Connection<R, TcpStream>;
+    type Error = ConnectError;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, ConnectError>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, to: ConnectInfo<R>) -> Self::Future {
+        let (resolver, tcp) = (Rc::clone(&self.resolver), self.tcp);
+        Box::pin(async move {
+            let mut found = resolver.call(to).await?;
+            let allowed: Vec<_> = found
+                .take_addrs()
+                .filter(|address| !is_off_limits(address.ip()))
+                .collect();
+            if allowed.is_empty() {
+                return Err(ConnectError::Resolver(Box::new(OffLimits)));
+            }
+            tcp.call(found.set_addrs(allowed)).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use actix_tls::connect::Resolve;
+
+    /// A resolver that says what it was told to say, whatever it is asked.
+    struct Says(Vec<SocketAddr>);
+
+    impl Resolve for Says {
+        fn lookup<'a>(
+            &'a self,
+            _: &'a str,
+            _: u16,
+        ) -> LocalBoxFuture<'a, Result<Vec<SocketAddr>, Box<dyn std::error::Error>>> {
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(future)
+    }
+
+    fn connect(host: &str, says: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
+        let resolver = ResolverService::custom(Says(says.to_vec()));
+        let to = ConnectInfo::new(host.to_owned());
+        let connection = run(Connect::with(resolver).call(to))?;
+        Ok(connection.io_ref().peer_addr().unwrap())
+    }
+
+    fn is_off(result: &Result<SocketAddr, ConnectError>) -> bool {
+        matches!(result, Err(ConnectError::Resolver(error)) if error.is::<OffLimits>())
+    }
+
+    /// E1: what a name leads to is looked at when the connection is made, not when it was configured.
+    #[test]
+    fn a_name_that_leads_to_metadata_is_not_followed() {
+        for address in [
+            "169.254.169.254:80",
+            "[fe80::1]:80",
+            "[::ffff:a9fe:a9fe]:80",
+        ] {
+            let reached = connect("chat.example:80", &[address.parse().unwrap()]);
+            assert!(is_off(&reached), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_written_out_is_looked_at_as_well() {
+        assert!(is_off(&connect("169.254.169.254:80", &[])));
+        assert!(is_off(&connect("0.0.0.0:80", &[])));
+    }
+
+    #[test]
+    fn of_several_addresses_those_that_are_allowed_are_tried() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let bad = "169.254.169.254:80".parse().unwrap();
+
+        let reached = connect("chat.example:80", &[bad, good]);
+
+        assert_eq!(reached.unwrap(), good);
+    }
+}

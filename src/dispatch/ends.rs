@@ -1,0 +1,55 @@
+//! What an attempt that ended says: of its gateway, and to the caller.
+
+use std::time::{Duration, Instant};
+
+use super::queue::schedule::Sign;
+use crate::domain::delivery::{Failure, Later, Refusal};
+
+/// What the end of an attempt says about its gateway.
+pub(super) fn sign(failure: Option<&Failure>) -> Sign {
+    match failure {
+        Some(Failure::Later {
+            reason: Later::Unreachable,
+            ..
+        }) => Sign::Unreachable,
+        Some(
+            Failure::Later {
+                reason: Later::Unavailable,
+                ..
+            }
+            | Failure::Unknown { .. },
+        ) => Sign::Troubled,
+        Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
+        _ => Sign::Works,
+    }
+}
+
+/// The result of `future` if it comes before the deadline.
+pub(super) async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(deadline.into(), future).await.ok()
+}
+
+pub(super) fn not_configured(backend: &str) -> Failure {
+    let detail = format!("the backend {backend} is not configured on this proxy");
+    Failure::Refused {
+        reason: Refusal::Misconfigured,
+        platform_code: None,
+        detail,
+    }
+}
+
+pub(super) fn no_turn(backend: &str, wait: Duration) -> Failure {
+    let detail = format!(
+        "{backend}: this channel takes no more messages just now; the next turn is in {} s",
+        wait.as_secs() + 1
+    );
+    Failure::later(Later::Throttled, Some(wait), detail)
+}
+
+pub(super) fn look_up_timed_out(backend: &str) -> Failure {
+    Failure::later(
+        Later::Unavailable,
+        None,
+        format!("{backend}: it did not answer in time"),
+    )
+}

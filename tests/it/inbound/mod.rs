@@ -1,0 +1,6 @@
+//! Contract section 6: requests that a platform has signed are let in, everything else is dropped.
+//!
+//! `cargo test --test it inbound` runs these alone.
+
+mod mattermost;
+mod relay;
