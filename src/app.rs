@@ -12,10 +12,10 @@ use futures_util::future::{Either, join, select};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::dispatch::{
-    Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
+    Courier, Desk, Dispatcher, HttpWire, Installations, OutboxSettings, Phase, Platforms, Queue,
 };
 use crate::http::{self, Parts, State};
-use crate::outbox::{Open, OpenError, Opened, Store, Waiting};
+use crate::outbox::{Note, Open, OpenError, Opened, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
 /// A server that listens.
@@ -91,6 +91,7 @@ impl App {
             settings.platforms,
             &settings.webhooks,
             settings.relay,
+            Installations::new(settings.outbox.keys),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -115,9 +116,13 @@ impl App {
                 of_workers.clone(),
             )
         };
-        let courier = Courier::new(dispatcher(), settings.outbox.courier);
-        if let (Some(courier), Some((waiting, is_doubtful))) = (&courier, &left) {
-            courier.load(waiting, *is_doubtful);
+        let first = dispatcher();
+        if let Some(left) = &left {
+            first.load_installations(&left.notes);
+        }
+        let courier = Courier::new(first, settings.outbox.courier);
+        if let (Some(courier), Some(left)) = (&courier, &left) {
+            courier.load(&left.waiting, left.is_doubtful);
         }
         let server = http::serve(listener, &state, dispatcher).map_err(listen)?;
         Ok(Self {
@@ -147,7 +152,7 @@ impl App {
             actix_web::rt::spawn(async move {
                 let house = std::pin::pin!(courier.keep_house());
                 let round = std::pin::pin!(courier.run());
-                select(round, house).await;
+                join(round, house).await;
             })
         });
         let mut server = std::pin::pin!(self.server);
@@ -191,8 +196,13 @@ impl App {
     }
 }
 
-/// What an earlier process left: what waits, and whether some of it may have been posted.
-type Left = (Vec<Waiting>, bool);
+/// What an earlier process left.
+struct Left {
+    waiting: Vec<Waiting>,
+    notes: Vec<Note>,
+    /// Whether some of what waits may have been posted.
+    is_doubtful: bool,
+}
 
 /// The outbox and what is in it, if there is to be one.
 fn open(
@@ -206,8 +216,8 @@ fn open(
     let Opened {
         store,
         waiting,
+        notes,
         is_doubtful,
-        ..
     } = Store::open(&Open {
         path,
         now_ms,
@@ -216,7 +226,14 @@ fn open(
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));
-    Ok(Some((Desk { store, queue }, (waiting, is_doubtful))))
+    Ok(Some((
+        Desk { store, queue },
+        Left {
+            waiting,
+            notes,
+            is_doubtful,
+        },
+    )))
 }
 
 /// Ready when the store has failed for good.

@@ -11,6 +11,7 @@ mod direct;
 mod ends;
 mod fold;
 mod health;
+mod installations;
 mod lookup;
 pub mod manage;
 mod notice;
@@ -33,6 +34,7 @@ use http::Uri;
 
 pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
+pub use installations::{InstallError, Installations, Installed};
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
 pub use relay::{RelayAnswer, RelayError, RelayRequest};
@@ -69,6 +71,7 @@ pub struct Platforms {
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
     own: own::Own,
+    installations: Installations,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -128,6 +131,7 @@ impl Platforms {
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
+        installations: Installations,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -151,6 +155,7 @@ impl Platforms {
             relay,
             epoch: (clock.now(), clock.unix()),
             own: own::Own::default(),
+            installations,
             health,
             clock,
             metrics,
@@ -361,6 +366,7 @@ impl Dispatcher {
             self.shared.count_delivered();
         }
         if let Some(failure) = failure {
+            self.shared.installations.note(failure);
             tracing::warn!(
                 backend = ready.backend,
                 channel = ready.recipient.channel(),

@@ -18,7 +18,7 @@ const NAME_PREFIX: &[u8] = b"message-webhook-proxy sealed 1\0";
 pub const NONCE_BYTES: usize = NONCE_LEN;
 
 /// `STORE_KEY`: the first seals, all open. Its `Debug` shows how many there are.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct StoreKeys(Vec<LessSafeKey>);
 
 /// What was sealed.

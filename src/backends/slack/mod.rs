@@ -139,41 +139,37 @@ fn configure(reader: &mut Reader<'_>, shared: &Shared) -> Option<Arc<dyn Backend
 
 /// The app that workspaces install. What it needs besides is looked at where those settings are.
 fn configure_app(reader: &mut Reader<'_>, vars: &Vars, api: Option<&WebUrl>) -> Option<App> {
-    let (id, secret) = match (&vars.client_id, &vars.client_secret) {
-        (None, None) => return None,
-        (Some(id), Some(secret)) => (id.trim(), secret.trim()),
-        (id, _) => {
-            let (missing, present) = match id {
-                Some(_) => ("SLACK_CLIENT_SECRET", "SLACK_CLIENT_ID"),
-                None => ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"),
-            };
-            let what = format!(
-                "{present} is set and this is not: copy both from the app's Basic Information, or unset both"
-            );
-            reader.fault(missing, what);
-            return None;
+    let mut read = |name, value: &Option<String>| {
+        reader.value(name, value.as_deref(), None, |text| {
+            parse_app(text).map(Some)
+        })
+    };
+    let id = read("SLACK_CLIENT_ID", &vars.client_id);
+    let secret = read("SLACK_CLIENT_SECRET", &vars.client_secret);
+    let missing = match (&vars.client_id, &vars.client_secret) {
+        (Some(_), None) if id.is_some() => "SLACK_CLIENT_SECRET",
+        (None, Some(_)) if secret.is_some() => "SLACK_CLIENT_ID",
+        _ => {
+            return App::new(&id?, &secret?, api?)
+                .map_err(|fault| reader.fault("SLACK_API_URL", fault))
+                .ok();
         }
     };
-    let parts = [("SLACK_CLIENT_ID", id), ("SLACK_CLIENT_SECRET", secret)];
-    let is_bad =
-        |text: &str| !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains([':', '/']);
-    let bad: Vec<&str> = parts
-        .iter()
-        .filter(|(_, text)| is_bad(text))
-        .map(|(name, _)| *name)
-        .collect();
-    for name in &bad {
-        reader.fault(
-            name,
-            "expected the value of the app's Basic Information alone: letters, digits and dots",
-        );
-    }
-    if !bad.is_empty() {
-        return None;
-    }
-    App::new(id, secret, api?)
-        .map_err(|fault| reader.fault("SLACK_CLIENT_ID", fault))
-        .ok()
+    reader.fault(
+        missing,
+        "the other one of SLACK_CLIENT_ID and SLACK_CLIENT_SECRET is set and this is not: copy both from the app's Basic Information, or unset both",
+    );
+    None
+}
+
+/// A part of the app's credentials. In Basic credentials a colon would end the id.
+fn parse_app(text: &str) -> Result<String, &'static str> {
+    let is_good = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    is_good
+        .then(|| text.to_owned())
+        .ok_or("expected the value of the app's Basic Information alone: letters, digits and dots")
 }
 
 /// The header of a token. Unknown beginnings pass, because Slack adds kinds; clear mistakes do not.

@@ -94,9 +94,7 @@ async fn handle(
         return Err(only_post(source).into());
     }
     if context.state.is_stopping() {
-        let detail = "the proxy is stopping; try again in a moment";
-        let problem = Problem::new(Code::ShuttingDown, detail);
-        return Err(problem.retry_after_s(1).closing().into());
+        return Err(stopping().into());
     }
     let rules = Rules {
         max: MAX_BODY_BYTES,
@@ -143,6 +141,13 @@ impl Incoming<'_> {
         }
         Ok(Reply::Relayed(Box::new(answer)))
     }
+}
+
+/// What those are told who come while the process stops.
+pub(super) fn stopping() -> Problem {
+    let detail = "the proxy is stopping; try again in a moment";
+    let problem = Problem::new(Code::ShuttingDown, detail);
+    problem.retry_after_s(1).closing()
 }
 
 /// 200 without a body: what platforms take for "received".

@@ -2,5 +2,6 @@
 //!
 //! `cargo test --test it inbound` runs these alone.
 
+mod install;
 mod mattermost;
 mod relay;
