@@ -157,7 +157,12 @@ impl Installations {
     }
 
     fn leave_alone(&self, workspace: &str, rest: Rest) {
-        self.rests().insert(workspace.to_owned(), rest);
+        let mut rests = self.rests();
+        // Of workspaces that were removed while they were renewed; the others are tried once more than they would be.
+        if rests.len() > MAX_WORKSPACES {
+            rests.clear();
+        }
+        rests.insert(workspace.to_owned(), rest);
     }
 
     fn old(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
@@ -428,3 +433,6 @@ fn pause_after(error: &InstallError, failures: u32) -> Duration {
         _ => AFTER_REFUSAL,
     }
 }
+
+#[cfg(test)]
+mod tests;

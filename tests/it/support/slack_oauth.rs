@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::encoding::form_decode;
 use super::{Request, Slack, unique};
 
+/// The life of a renewed token.
+const RENEWED_FOR_S: u64 = 43_200;
+
 /// A workspace as Slack knows it.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
@@ -28,7 +31,7 @@ pub(super) struct Oauth {
     /// Codes that were not changed yet, with the workspace and the `redirect_uri` of their consent.
     codes: BTreeMap<String, (String, Option<String>)>,
     pub workspaces: BTreeMap<String, Workspace>,
-    /// `expires_in` of what is granted; `None` is an app without rotation.
+    /// `expires_in` of what is granted for a code; `None` is an app without rotation.
     lifetime: Option<u64>,
 }
 
@@ -48,20 +51,20 @@ impl Oauth {
         Some(found.refuses.map_or(Ok(()), Err))
     }
 
-    fn grant(&mut self, id: &str) -> Value {
+    fn grant(&mut self, id: &str, lifetime: Option<u64>) -> Value {
         let workspace = self.workspaces.entry(id.to_owned()).or_default();
         workspace.refuses = None;
-        let prefix = match self.lifetime {
+        let prefix = match lifetime {
             Some(_) => "xoxe.xoxb-",
             None => "xoxb-",
         };
         workspace.token = unique(prefix, 24);
-        workspace.refresh = self.lifetime.map(|_| unique("xoxe-", 24));
+        workspace.refresh = lifetime.map(|_| unique("xoxe-", 24));
         let mut answer = json!({"ok": true, "app_id": "A0PROXY01", "token_type": "bot",
             "access_token": workspace.token, "scope": "chat:write,channels:read", "bot_user_id": "U0PROXY01",
             "team": {"id": id, "name": workspace.name}, "enterprise": null, "is_enterprise_install": false,
             "authed_user": {"id": "U0ADMIN01"}});
-        if let Some(seconds) = self.lifetime {
+        if let Some(seconds) = lifetime {
             answer["expires_in"] = seconds.into();
             answer["refresh_token"] = workspace.refresh.clone().into();
         }
@@ -95,7 +98,7 @@ impl Oauth {
                 if form.get("redirect_uri") != redirect.as_ref() {
                     return refuse("bad_redirect_uri");
                 }
-                Ok(self.grant(&workspace))
+                Ok(self.grant(&workspace, self.lifetime))
             }
             Some("refresh_token") => {
                 let given = form.get("refresh_token");
@@ -104,7 +107,7 @@ impl Oauth {
                 };
                 let found = self.workspaces.iter().find(|(_, w)| of_it(w));
                 match found.map(|(id, _)| id.clone()) {
-                    Some(id) => Ok(self.grant(&id)),
+                    Some(id) => Ok(self.grant(&id, Some(RENEWED_FOR_S))),
                     None => refuse("invalid_refresh_token"),
                 }
             }
@@ -125,7 +128,7 @@ impl Slack {
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    /// From now on what is granted lives so long, and can be renewed.
+    /// From now on what is granted for a code lives so long, and can be renewed.
     pub fn rotate(&self, seconds: u64) {
         self.state().oauth.lifetime = Some(seconds);
     }
