@@ -152,6 +152,10 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             store: store.clone(),
             queue: Arc::new(Queue::new(10)),
         };
+        #[expect(
+            clippy::arc_with_non_send_sync,
+            reason = "a worker's own, in the wrapper that actix hands out"
+        )]
         let dispatcher = Arc::new(Dispatcher::new(Arc::new(platforms), wire, Some(desk)));
         test(dispatcher, app, store.clone()).await;
         store.close(false);
