@@ -151,7 +151,8 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             store: store.clone(),
             queue: Arc::new(Queue::new(10)),
         };
-        let dispatcher = Arc::new(Dispatcher::new(Arc::new(platforms), wire, Some(desk)));
+        let dispatcher = Dispatcher::new(Arc::new(platforms), wire, Some(desk));
+        let dispatcher = actix_web::web::Data::new(dispatcher).into_inner();
         test(dispatcher, app, store.clone()).await;
         store.close(false);
     });
