@@ -86,12 +86,20 @@ impl App {
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
         let (desk, left) = open(&settings.outbox, &clock)?.unzip();
+        if let Some(left) = &left {
+            http::inbound::load_conversations(&left.notes, &settings.conversations);
+        }
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
             &settings.webhooks,
             settings.relay,
             Installations::new(settings.outbox.keys),
+            settings
+                .inbound
+                .teams
+                .as_ref()
+                .map(|door| door.openid.clone()),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -103,6 +111,7 @@ impl App {
             limits: settings.limits,
             directory: settings.directory,
             inbound: settings.inbound,
+            conversations: settings.conversations,
             max_parts: settings.max_parts,
             metrics,
             clock: Arc::clone(&clock),
@@ -199,9 +208,9 @@ impl App {
 /// What an earlier process left.
 struct Left {
     waiting: Vec<Waiting>,
-    notes: Vec<Note>,
-    /// Whether some of what waits may have been posted.
+    /// Whether some of that may have been posted.
     is_doubtful: bool,
+    notes: Vec<Note>,
 }
 
 /// The outbox and what is in it, if there is to be one.
@@ -216,8 +225,8 @@ fn open(
     let Opened {
         store,
         waiting,
-        notes,
         is_doubtful,
+        notes,
     } = Store::open(&Open {
         path,
         now_ms,
@@ -226,14 +235,12 @@ fn open(
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));
-    Ok(Some((
-        Desk { store, queue },
-        Left {
-            waiting,
-            notes,
-            is_doubtful,
-        },
-    )))
+    let left = Left {
+        waiting,
+        is_doubtful,
+        notes,
+    };
+    Ok(Some((Desk { store, queue }, left)))
 }
 
 /// Ready when the store has failed for good.

@@ -1,11 +1,12 @@
 //! All settings, gathered from the modules that own them. Every fault is reported, in one go.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envconfig::Envconfig;
 
-use crate::backends::{self, KINDS, Kind, Shared};
+use crate::backends::{self, Conversations, Door, KINDS, Kind, Shared};
 use crate::dispatch::relay::{self, settings::RelaySettings};
 use crate::dispatch::{self, ClientSettings, OutboxSettings, Platform, trust};
 use crate::domain::channel::{
@@ -41,6 +42,8 @@ pub struct Settings {
     pub inbound: http::inbound::Settings,
     /// The internal API.
     pub relay: Option<RelaySettings>,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -181,7 +184,10 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         Mentions::None,
         Mentions::parse,
     );
-    let shared = Shared { mentions };
+    let shared = Shared {
+        mentions,
+        ..Shared::default()
+    };
     let mut platforms = platforms(&mut reader, &vars, &shared);
     let (directory, webhooks) = directory(&mut reader, &vars, &platforms);
     for platform in &mut platforms {
@@ -216,7 +222,9 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     let mut warnings = warnings(&mut reader, &callers, &http);
     let outbox = OutboxSettings::read(&mut reader, &mut warnings);
     can_keep_installations(&mut reader, &outbox);
-    let inbound = http::inbound::Settings::read(&mut reader);
+    let mut inbound = http::inbound::Settings::read(&mut reader);
+    // The bot's own reading has noted the faults.
+    inbound.teams = Door::read(&mut Reader::new(&env, Faults::default()));
     let relay = relay::settings::read(&mut reader);
     let faults = reader.finish();
     if !faults.lines().is_empty() {
@@ -234,6 +242,7 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         outbox,
         inbound,
         relay,
+        conversations: shared.conversations,
         warnings,
     })
 }

@@ -6,6 +6,7 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod conversations;
 pub mod install;
 pub mod mattermost;
 pub mod slack;
@@ -24,6 +25,8 @@ use crate::domain::quota::Limit;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
+pub use conversations::Conversations;
+pub use teams::Door;
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
@@ -58,6 +61,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
 }
 
 /// A configured platform.

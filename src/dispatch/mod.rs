@@ -12,6 +12,7 @@ mod ends;
 mod fold;
 mod health;
 mod installations;
+mod keys;
 mod lookup;
 pub mod manage;
 mod notice;
@@ -46,6 +47,7 @@ use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::quota::Limit;
+use crate::domain::web_url::WebUrl;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use ends::{before, look_up_timed_out, no_turn, not_configured, sign};
@@ -78,6 +80,7 @@ pub struct Platforms {
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
     relay: Option<relay::settings::RelaySettings>,
+    keys: Option<keys::Keys>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -125,13 +128,15 @@ pub struct Outcome {
 }
 
 impl Platforms {
-    /// Puts configured backends and webhooks together.
+    /// Puts configured backends and webhooks together. `openid` is the metadata of the Bot Framework's keys, where there is
+    /// a bot for it to send to.
     #[must_use]
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
         installations: Installations,
+        openid: Option<WebUrl>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -153,6 +158,7 @@ impl Platforms {
             lookups: Lookups::default(),
             lanes: Lanes::default(),
             relay,
+            keys: openid.map(keys::Keys::new),
             epoch: (clock.now(), clock.unix()),
             own: own::Own::default(),
             installations,

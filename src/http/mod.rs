@@ -37,6 +37,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
+use crate::backends::Conversations;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::domain::channel::Directory;
@@ -67,6 +68,8 @@ pub struct State {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -77,6 +80,7 @@ pub struct State {
     pub log: Option<Sink>,
     seen: inbound::Seen,
     begun: install::Begun,
+    events: inbound::Seen,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -98,6 +102,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -128,8 +134,10 @@ impl State {
             callers: parts.callers,
             directory: parts.directory,
             inbound: parts.inbound,
+            conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
             begun: install::Begun::default(),
+            events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -184,6 +192,8 @@ impl State {
 const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// How long a platform's request is known again: longer than its signature is good (threats.md F2).
 const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long an event is known again where there is no outbox: Slack may repeat it for 24 h (reference/slack.md 6.2).
+const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.

@@ -97,7 +97,15 @@ const LAYERS: &[Layer] = &[
     // The only layer with an outgoing client. It knows nothing of HTTP as a server.
     Layer {
         name: "dispatch",
-        ours: &["backends", "clock", "domain", "env", "outbox", "telemetry"],
+        ours: &[
+            "backends",
+            "clock",
+            "domain",
+            "env",
+            "inbound",
+            "outbox",
+            "telemetry",
+        ],
         crates: &[
             "actix_service",
             "actix_tls",

@@ -255,6 +255,10 @@ const MALFORMED: &[(&str, &[&str])] = &[
         "TEAMS_TRUSTED_SERVICE_HOSTS",
         &["https://x.example", "*.example"],
     ),
+    (
+        "TEAMS_OPENID_URL",
+        &["login.example", "http://login.example/metadata"],
+    ),
 ];
 /// Good values of the variables that backends need together.
 const BACKENDS: &[(&str, &str)] = &[

@@ -12,7 +12,7 @@ use super::bearer;
 use super::workspaces::is_workspace;
 use crate::backends::Wire;
 use crate::backends::install::{Grant, Installation, Renewal};
-use crate::backends::wire::{Answer, Call};
+use crate::backends::wire::{Answer, Call, MAX_ANSWER_BYTES};
 use crate::domain::delivery::{Failure, Later, Refusal};
 use crate::domain::secret::Secret;
 use crate::domain::web_url::WebUrl;
@@ -119,6 +119,7 @@ impl App {
             authorization: Some(&self.authorization),
             content_type: Some("application/x-www-form-urlencoded"),
             body: form(&fields).into(),
+            max_answer_bytes: MAX_ANSWER_BYTES,
         };
         let answer = wire.call(call).await.map_err(unread)?;
         let fresh = read(&answer, now_ms)?;

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::login;
 use crate::backends::Wire;
-use crate::backends::wire::Call;
+use crate::backends::wire::{Call, MAX_ANSWER_BYTES};
 use crate::domain::delivery::Failure;
 use crate::domain::secret::Secret;
 
@@ -164,6 +164,7 @@ impl Tokens {
             authorization: None,
             content_type: Some(FORM),
             body: self.form.clone(),
+            max_answer_bytes: MAX_ANSWER_BYTES,
         };
         let answer = wire.call(call).await.map_err(login::no_answer)?;
         let granted = login::classify(&answer)?;

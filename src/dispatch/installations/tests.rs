@@ -139,6 +139,7 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             &Webhooks::default(),
             None,
             Installations::new(StoreKeys::parse(KEY).unwrap()),
+            None,
             Arc::clone(&clock),
             Arc::new(Metrics::new().unwrap()),
         );

@@ -5,3 +5,8 @@
 mod install;
 mod mattermost;
 mod relay;
+mod slack;
+mod teams;
+mod teams_bot;
+mod teams_keys;
+mod teams_references;
