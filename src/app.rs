@@ -94,12 +94,12 @@ impl App {
             settings.platforms,
             &settings.webhooks,
             settings.relay,
-            Installations::new(settings.outbox.keys),
             settings
                 .inbound
                 .teams
                 .as_ref()
                 .map(|door| door.openid.clone()),
+            Installations::new(settings.outbox.keys),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -225,8 +225,8 @@ fn open(
     let Opened {
         store,
         waiting,
-        is_doubtful,
         notes,
+        is_doubtful,
     } = Store::open(&Open {
         path,
         now_ms,

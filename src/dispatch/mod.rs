@@ -135,8 +135,8 @@ impl Platforms {
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
-        installations: Installations,
         openid: Option<WebUrl>,
+        installations: Installations,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use super::bearer;
 use super::workspaces::is_workspace;
 use crate::backends::Wire;
 use crate::backends::install::{Grant, Installation, Renewal};
-use crate::backends::wire::{Answer, Call, MAX_ANSWER_BYTES};
+use crate::backends::wire::{Answer, Call};
 use crate::domain::delivery::{Failure, Later, Refusal};
 use crate::domain::secret::Secret;
 use crate::domain::web_url::WebUrl;
@@ -112,15 +112,11 @@ impl App {
                 fields.push(("refresh_token", renewal.token.expose()));
             }
         }
-        // A form without a charset: Slack does not read JSON here, and warns of one [REF].
-        let call = Call {
-            method: Method::POST,
-            uri: &self.access,
-            authorization: Some(&self.authorization),
-            content_type: Some("application/x-www-form-urlencoded"),
-            body: form(&fields).into(),
-            max_answer_bytes: MAX_ANSWER_BYTES,
-        };
+        let call = Call::post_form(
+            &self.access,
+            Some(&self.authorization),
+            form(&fields).into(),
+        );
         let answer = wire.call(call).await.map_err(unread)?;
         let fresh = read(&answer, now_ms)?;
         match grant {

@@ -151,8 +151,9 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             vec![platform],
             &Webhooks::default(),
             None,
-            Installations::new(StoreKeys::parse(KEY).unwrap()),
             None,
+            None,
+            Installations::new(StoreKeys::parse(KEY).unwrap()),
             Arc::clone(&clock),
             Arc::new(Metrics::new().unwrap()),
         );

@@ -159,16 +159,16 @@ impl Incoming<'_> {
     }
 }
 
+/// Takes up the conversations of Teams that an earlier process wrote down.
+pub fn load_conversations(notes: &[Note], known: &Conversations) {
+    teams::load(notes, known);
+}
+
 /// What those are told who come while the process stops.
 pub(super) fn stopping() -> Problem {
     let detail = "the proxy is stopping; try again in a moment";
     let problem = Problem::new(Code::ShuttingDown, detail);
     problem.retry_after_s(1).closing()
-}
-
-/// Takes up the conversations of Teams that an earlier process wrote down.
-pub fn load_conversations(notes: &[Note], known: &Conversations) {
-    teams::load(notes, known);
 }
 
 /// 200 without a body: what platforms take for "received".
