@@ -64,6 +64,13 @@ pub trait Installer {
         now_ms: u64,
     ) -> LocalBoxFuture<'a, Result<Installation, Failure>>;
 
+    /// Whether the platform takes the token of this workspace; posts nothing.
+    fn check_workspace<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        workspace: &'a str,
+    ) -> LocalBoxFuture<'a, Result<(), Failure>>;
+
     /// Whether there is room for this workspace.
     ///
     /// # Errors

@@ -309,6 +309,9 @@ impl Dispatcher {
             .await
             .unwrap_or_else(|| Err(look_up_timed_out(backend)));
         self.shared.health.note(backend, id.as_ref().err());
+        if let Err(failure) = &id {
+            self.shared.installations.note(failure);
+        }
         id
     }
 

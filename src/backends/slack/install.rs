@@ -232,6 +232,7 @@ fn unusable() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -310,6 +311,33 @@ mod tests {
         }
         assert!(read_value(&json!([1])).is_err());
         assert!(read_value(&json!({"ok": false, "error": "xoxb-1-a1b2c3"})).is_err());
+    }
+
+    proptest! {
+        /// E5: whatever is answered, it is an installation that can be used, or a failure.
+        #[test]
+        fn any_answer_is_an_installation_or_a_failure(
+            status in prop::sample::select(vec![200u16, 201, 302, 400, 429, 500]),
+            id in "[TEC]?[A-Z0-9a-z/]{0,12}",
+            token in "[ -~]{0,40}",
+            name in any::<String>(),
+            tail in prop::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let mut value = granted();
+            value["team"] = json!({"id": id, "name": name});
+            value["access_token"] = token.clone().into();
+            let answer = |body: Vec<u8>| Answer { status, body: body.into(), ..Answer::default() };
+            let whole = value.to_string().into_bytes();
+
+            if let Ok(installation) = read(&answer(whole.clone()), u64::MAX) {
+                prop_assert!(status < 300 && is_workspace(&installation.workspace));
+                prop_assert!(bearer(installation.token.expose()).is_some());
+                prop_assert!(!installation.name.contains(['<', '\n', '"']));
+            }
+            let broken = [&whole[..whole.len() / 2], &tail].concat();
+            prop_assert!(read(&answer(broken), 0).is_err());
+            prop_assert!(read(&answer(tail), 0).is_err());
+        }
     }
 
     /// E7 and D5: a name is text, one line, and no credential.

@@ -311,11 +311,7 @@ impl Backend for Slack {
                     None => return Ok(()),
                 },
             };
-            let authorization = self.authorization(workspace.as_deref())?;
-            let call = Call::post_json(&self.methods.test, Some(&authorization), "{}".into());
-            let answer = wire.call(call).await.map_err(answer::unread)?;
-            classify_read(&answer)
-                .map_err(|failure| self.failure_of(workspace.as_deref(), &authorization, failure))
+            self.test(wire, workspace.as_deref()).await
         })
     }
 
@@ -339,6 +335,14 @@ impl Installer for Slack {
             let app = self.app.as_ref().ok_or_else(no_app)?;
             app.obtain(wire, grant, now_ms).await
         })
+    }
+
+    fn check_workspace<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        workspace: &'a str,
+    ) -> LocalBoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.test(wire, Some(workspace)))
     }
 
     fn room_for(&self, workspace: &str) -> Result<(), NoRoom> {
@@ -373,6 +377,14 @@ impl Slack {
             Some(workspace) => self.workspaces.authorization(workspace),
             None => self.authorization.clone().ok_or_else(no_workspace),
         }
+    }
+
+    async fn test(&self, wire: &dyn Wire, workspace: Option<&str>) -> Result<(), Failure> {
+        let authorization = self.authorization(workspace)?;
+        let call = Call::post_json(&self.methods.test, Some(&authorization), "{}".into());
+        let answer = wire.call(call).await.map_err(answer::unread)?;
+        classify_read(&answer)
+            .map_err(|failure| self.failure_of(workspace, &authorization, failure))
     }
 
     fn failure_of(&self, workspace: Option<&str>, used: &HeaderValue, failure: Failure) -> Failure {

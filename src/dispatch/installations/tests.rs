@@ -1,9 +1,11 @@
 //! What black-box tests cannot see: what is used before it is stored, and what meets a removal half-way.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 
+use super::renewal::AFTER_SUCCESS;
 use super::*;
 use crate::backends::{Backend, Part, Recipient, Wire};
 use crate::clock::{Clock, SystemClock};
@@ -21,6 +23,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 struct App {
     used: Mutex<HashMap<String, Installation>>,
     granted: Mutex<u32>,
+    is_good: AtomicBool,
 }
 
 impl App {
@@ -90,6 +93,16 @@ impl Installer for App {
         })
     }
 
+    fn check_workspace<'a>(
+        &'a self,
+        _: &'a dyn Wire,
+        _: &'a str,
+    ) -> LocalBoxFuture<'a, Result<(), Failure>> {
+        let is_good = self.is_good.load(Ordering::Relaxed);
+        let dead = Failure::refused(Refusal::Workspace, "account_inactive", "gone");
+        Box::pin(async move { is_good.then_some(()).ok_or(dead) })
+    }
+
     fn room_for(&self, _: &str) -> Result<(), NoRoom> {
         Ok(())
     }
@@ -139,6 +152,7 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             &Webhooks::default(),
             None,
             None,
+            None,
             Installations::new(StoreKeys::parse(KEY).unwrap()),
             Arc::clone(&clock),
             Arc::new(Metrics::new().unwrap()),
@@ -152,11 +166,8 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             store: store.clone(),
             queue: Arc::new(Queue::new(10)),
         };
-        #[expect(
-            clippy::arc_with_non_send_sync,
-            reason = "a worker's own, in the wrapper that actix hands out"
-        )]
-        let dispatcher = Arc::new(Dispatcher::new(Arc::new(platforms), wire, Some(desk)));
+        let dispatcher = Dispatcher::new(Arc::new(platforms), wire, Some(desk));
+        let dispatcher = actix_web::web::Data::new(dispatcher).into_inner();
         test(dispatcher, app, store.clone()).await;
         store.close(false);
     });
@@ -191,6 +202,20 @@ fn what_is_removed_is_neither_used_nor_stored() {
         assert_eq!(before, (Some("token 1".into()), "token 1".into()));
         assert_eq!(app.token("T1"), None);
         assert!(notes(&store).await.is_empty());
+    });
+}
+
+/// An event of a removal that comes after the app was installed again.
+#[test]
+fn a_token_that_is_good_is_not_removed() {
+    stage(|dispatcher, app, store| async move {
+        install(&dispatcher, "good").await.unwrap();
+        app.is_good.store(true, Ordering::Relaxed);
+
+        dispatcher.uninstall("slack", "T1").await.unwrap();
+
+        assert_eq!(app.token("T1"), Some("token 1".into()));
+        assert_eq!(notes(&store).await.len(), 1);
     });
 }
 

@@ -131,8 +131,16 @@ fn left(envelope: &Fields<'_>, event: &Fields<'_>) -> Option<String> {
     envelope.text("team_id").filter(|_| is_over)
 }
 
+/// What the bot does and the internal API must know of all the same, as Slack's own framework has it
+/// (bolt-js `ignoreSelf`, checked 2026-11-21): where it is.
+const TOLD_OF_THE_BOT: [&str; 2] = ["member_joined_channel", "member_left_channel"];
+
 /// Whether the app's own bot did it. Unfurls and edits of its posts have the ids only inside.
 fn is_own(envelope: &Fields<'_>, event: &Fields<'_>, bots: &[Bot]) -> bool {
+    let kind = event.text("type").unwrap_or_default();
+    if TOLD_OF_THE_BOT.contains(&kind.as_str()) {
+        return false;
+    }
     let app = envelope.text("api_app_id");
     let is_app = |message: &Fields<'_>| {
         let ids = [

@@ -607,6 +607,9 @@ fn a_workspace_that_takes_the_app_out_is_forgotten() {
         let proxy = own.clone().start();
         let ops = slack.channel("ops");
         install(&proxy, &slack, ACME, "Acme");
+        if is_over {
+            slack.refuse_token(ACME, "account_inactive");
+        }
         let mut event = json!({"type": kind});
         event
             .as_object_mut()
