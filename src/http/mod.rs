@@ -78,6 +78,7 @@ pub struct State {
     /// The log, for its count of dropped lines.
     pub log: Option<Sink>,
     seen: inbound::Seen,
+    events: inbound::Seen,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -133,6 +134,7 @@ impl State {
             inbound: parts.inbound,
             conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
+            events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -187,6 +189,8 @@ impl State {
 const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// How long a platform's request is known again: longer than its signature is good (threats.md F2).
 const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long an event is known again where there is no outbox: Slack may repeat it for 24 h (reference/slack.md 6.2).
+const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.

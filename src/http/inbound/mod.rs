@@ -109,7 +109,8 @@ async fn handle(
     let body = body::read(context.request.headers(), payload, rules).await?;
     let incoming = Incoming { context, body };
     match source {
-        Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
+        Source::SlackEvents => slack::event(&incoming).await,
+        Source::Slack => slack::action(&incoming).await,
         Source::Teams => teams::activity(&incoming).await,
         Source::Mattermost => mattermost::question(&incoming).await,
     }
@@ -124,6 +125,13 @@ impl Incoming<'_> {
             None => value.to_str().ok(),
             Some(_) => None,
         }
+    }
+
+    /// Whether the body is said to be of a media type, whatever its parameters.
+    fn is_of_type(&self, media: &str) -> bool {
+        let said = self.header("content-type").unwrap_or_default();
+        let name = said.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(media)
     }
 
     /// Relays the request, which must be verified, and passes the answer back. A repeat is answered 200 and not

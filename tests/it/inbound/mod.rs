@@ -4,6 +4,7 @@
 
 mod mattermost;
 mod relay;
+mod slack;
 mod teams;
 mod teams_bot;
 mod teams_keys;

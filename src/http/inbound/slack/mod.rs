@@ -1,20 +1,20 @@
-//! What Slack sends: interactivity and slash commands, relayed while Slack waits.
+//! What Slack sends: events, which are stored and relayed until they are accepted, and interactivity and slash
+//! commands, which are relayed while Slack waits.
+
+mod actions;
+mod events;
+
+pub(super) use actions::action;
+pub(super) use events::event;
 
 use std::time::Duration;
 
-use super::{Incoming, Refused};
-use crate::http::reply::Reply;
+use super::Incoming;
 use crate::inbound::Unverified;
 use crate::inbound::slack::{self, Mark, Proof};
 
-/// Slack waits 3 s (reference/slack.md 6.4); the way back takes some of it.
+/// Slack waits 3 s (reference/slack.md 6.2 and 6.4, checked 2026-11-21); the way back takes some of it.
 const BUDGET: Duration = Duration::from_millis(2500);
-
-/// Answers an interaction or a slash command.
-pub(super) async fn action(incoming: &Incoming<'_>) -> Result<Reply, Refused> {
-    let mark = verify(incoming)?;
-    Ok(incoming.relay_once(mark, BUDGET).await?)
-}
 
 fn verify(incoming: &Incoming<'_>) -> Result<Mark, Unverified> {
     let proof = Proof {
