@@ -12,7 +12,7 @@ use futures_util::future::{Either, join, select};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::dispatch::{
-    Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
+    Courier, Desk, Dispatcher, HttpWire, Installations, OutboxSettings, Phase, Platforms, Queue,
 };
 use crate::http::{self, Parts, State};
 use crate::outbox::{Note, Open, OpenError, Opened, Store, Waiting};
@@ -99,6 +99,7 @@ impl App {
                 .teams
                 .as_ref()
                 .map(|door| door.openid.clone()),
+            Installations::new(settings.outbox.keys),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -124,7 +125,11 @@ impl App {
                 of_workers.clone(),
             )
         };
-        let courier = Courier::new(dispatcher(), settings.outbox.courier);
+        let first = dispatcher();
+        if let Some(left) = &left {
+            first.load_installations(&left.notes);
+        }
+        let courier = Courier::new(first, settings.outbox.courier);
         if let (Some(courier), Some(left)) = (&courier, &left) {
             courier.load(&left.waiting, left.is_doubtful);
         }
@@ -156,7 +161,7 @@ impl App {
             actix_web::rt::spawn(async move {
                 let house = std::pin::pin!(courier.keep_house());
                 let round = std::pin::pin!(courier.run());
-                select(round, house).await;
+                join(round, house).await;
             })
         });
         let mut server = std::pin::pin!(self.server);
@@ -220,8 +225,8 @@ fn open(
     let Opened {
         store,
         waiting,
-        is_doubtful,
         notes,
+        is_doubtful,
     } = Store::open(&Open {
         path,
         now_ms,

@@ -221,6 +221,7 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     }
     let mut warnings = warnings(&mut reader, &callers, &http);
     let outbox = OutboxSettings::read(&mut reader, &mut warnings);
+    can_keep_installations(&mut reader, &outbox);
     let mut inbound = http::inbound::Settings::read(&mut reader);
     // The bot's own reading has noted the faults.
     inbound.teams = Door::read(&mut Reader::new(&env, Faults::default()));
@@ -321,6 +322,29 @@ fn directory(
         reader.faults(lines);
         (Directory::empty(), Webhooks::default())
     })
+}
+
+/// An installation is made by a person in another workspace, so it must outlive this process.
+fn can_keep_installations(reader: &mut Reader<'_>, outbox: &OutboxSettings) {
+    let apps = ["SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"];
+    let Some(app) = apps.iter().find(|name| reader.has(name)) else {
+        return;
+    };
+    if apps.iter().any(|name| reader.is_faulty(name)) {
+        return;
+    }
+    if outbox.keys.is_empty() && !reader.is_faulty("STORE_KEY") {
+        let what = format!(
+            "{app} is set and this is not: the tokens of workspaces would lie open; set it to a secret of at least 32 characters (openssl rand -hex 32)"
+        );
+        reader.fault("STORE_KEY", what);
+    }
+    if outbox.path.is_none() && !reader.is_faulty("DATABASE_URL") {
+        let what = format!(
+            "{app} is set, and without an outbox installations would be lost at every start; set sqlite:PATH on a disk that lasts"
+        );
+        reader.fault("DATABASE_URL", what);
+    }
 }
 
 fn client(reader: &mut Reader<'_>, vars: &Vars) -> ClientSettings {

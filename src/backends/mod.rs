@@ -7,6 +7,7 @@
 
 pub mod console;
 pub mod conversations;
+pub mod install;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -98,6 +99,11 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// How workspaces install its app, if they can.
+    fn installer(&self) -> Option<&dyn install::Installer> {
+        None
     }
 
     /// The bot's own user id, where the platform has such and tells it.

@@ -93,6 +93,15 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A POST of a form; no charset, of which Slack warns.
+    #[must_use]
+    pub fn post_form(uri: &'a Uri, authorization: Option<&'a HeaderValue>, body: Bytes) -> Self {
+        Self {
+            content_type: Some("application/x-www-form-urlencoded"),
+            ..Self::post_json(uri, authorization, body)
+        }
+    }
+
     /// A GET.
     #[must_use]
     pub fn get(uri: &'a Uri, authorization: Option<&'a HeaderValue>) -> Self {

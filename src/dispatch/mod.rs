@@ -11,6 +11,7 @@ mod direct;
 mod ends;
 mod fold;
 mod health;
+mod installations;
 mod keys;
 mod lookup;
 pub mod manage;
@@ -34,6 +35,7 @@ use http::Uri;
 
 pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
+pub use installations::{InstallError, Installations, Installed};
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
 pub use relay::{RelayAnswer, RelayError, RelayRequest};
@@ -71,6 +73,7 @@ pub struct Platforms {
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
     own: own::Own,
+    installations: Installations,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
@@ -133,6 +136,7 @@ impl Platforms {
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
         openid: Option<WebUrl>,
+        installations: Installations,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -157,6 +161,7 @@ impl Platforms {
             keys: openid.map(keys::Keys::new),
             epoch: (clock.now(), clock.unix()),
             own: own::Own::default(),
+            installations,
             health,
             clock,
             metrics,
@@ -367,6 +372,7 @@ impl Dispatcher {
             self.shared.count_delivered();
         }
         if let Some(failure) = failure {
+            self.shared.installations.note(failure);
             tracing::warn!(
                 backend = ready.backend,
                 channel = ready.recipient.channel(),

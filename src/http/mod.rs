@@ -14,6 +14,7 @@ pub mod settings;
 mod deliveries;
 pub mod extract;
 mod failed;
+mod install;
 mod log_budget;
 mod operate;
 mod post;
@@ -79,6 +80,7 @@ pub struct State {
     pub log: Option<Sink>,
     seen: inbound::Seen,
     events: inbound::Seen,
+    begun: install::Begun,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -135,6 +137,7 @@ impl State {
             conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
             events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
+            begun: install::Begun::default(),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -266,6 +269,9 @@ async fn handle<'a>(
     let reads = matches!(method, "GET" | "HEAD");
     let reply = match route {
         Route::Unknown => refuse(not_found()),
+        Route::SlackInstall | Route::SlackInstalled if !install::is_on(context) => {
+            refuse(not_found())
+        }
         _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
         Route::Post { .. } => return posted(context, route, payload).await,
         Route::Delivery(id) if method == "DELETE" => deliveries::drop_one(context, id)
@@ -279,6 +285,11 @@ async fn handle<'a>(
             let (reply, facts) = inbound::receive(context, source, payload).await;
             return (reply, facts, None);
         }
+        // Not HEAD: it would use the state up.
+        Route::SlackInstall | Route::SlackInstalled if method != "GET" => refuse(read_only(route)),
+        Route::SlackInstall | Route::SlackInstalled if context.state.is_stopping() => {
+            refuse(inbound::stopping())
+        }
         _ if !reads => refuse(read_only(route)),
         Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
@@ -287,7 +298,8 @@ async fn handle<'a>(
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
         Route::Problems => operate::problems(),
-        Route::SlackInstall | Route::SlackInstalled => refuse(not_found()),
+        Route::SlackInstall => install::begin(context).unwrap_or_else(refuse),
+        Route::SlackInstalled => install::finish(context).await,
     };
     (reply, Facts::default(), None)
 }

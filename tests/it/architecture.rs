@@ -144,6 +144,7 @@ const LAYERS: &[Layer] = &[
         name: "backends",
         ours: &["domain", "env"],
         crates: &[
+            "base64",
             "bytes",
             "envconfig",
             "futures_util",
@@ -209,7 +210,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "clock",
         ours: &[],
-        crates: &[],
+        crates: &["ring", "thiserror"],
     },
 ];
 
@@ -229,6 +230,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("Client::default", &[]),
     ("Connection::open_with_flags", &["outbox/sqlite/open.rs"]),
     ("thread::Builder", &["outbox/store.rs", "telemetry/sink.rs"]),
+    ("SystemRandom", &["clock.rs"]),
     ("realip_remote_addr", &[]),
     ("thread::sleep", &[]),
     ("todo!", &[]),

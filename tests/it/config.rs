@@ -227,6 +227,12 @@ const MALFORMED: &[(&str, &[&str])] = &[
             "https://slack.com/api?x=y",
         ],
     ),
+    ("SLACK_CLIENT_ID", &["123 456", "https://slack.com/x"]),
+    ("SLACK_CLIENT_SECRET", &["two words-of-secret"]),
+    (
+        "STORE_KEY",
+        &["tooshort-0123456789", "too short to be a key but long"],
+    ),
     (
         "TEAMS_APP_ID",
         &["my-bot", "28:aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"],

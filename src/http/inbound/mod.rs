@@ -97,9 +97,7 @@ async fn handle(
         return Err(only_post(source).into());
     }
     if context.state.is_stopping() {
-        let detail = "the proxy is stopping; try again in a moment";
-        let problem = Problem::new(Code::ShuttingDown, detail);
-        return Err(problem.retry_after_s(1).closing().into());
+        return Err(stopping().into());
     }
     let rules = Rules {
         max: MAX_BODY_BYTES,
@@ -164,6 +162,13 @@ impl Incoming<'_> {
 /// Takes up the conversations of Teams that an earlier process wrote down.
 pub fn load_conversations(notes: &[Note], known: &Conversations) {
     teams::load(notes, known);
+}
+
+/// What those are told who come while the process stops.
+pub(super) fn stopping() -> Problem {
+    let detail = "the proxy is stopping; try again in a moment";
+    let problem = Problem::new(Code::ShuttingDown, detail);
+    problem.retry_after_s(1).closing()
 }
 
 /// 200 without a body: what platforms take for "received".

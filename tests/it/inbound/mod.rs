@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test it inbound` runs these alone.
 
+mod install;
 mod mattermost;
 mod relay;
 mod slack;

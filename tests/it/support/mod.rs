@@ -25,6 +25,7 @@ pub mod reply;
 pub mod shim;
 pub mod slack;
 pub mod slack_api;
+pub mod slack_oauth;
 pub mod slack_sender;
 pub mod teams;
 pub mod teams_connector;
