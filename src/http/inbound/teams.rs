@@ -78,7 +78,7 @@ fn no_keys() -> Problem {
 }
 
 fn no_activity(reason: NoActivity) -> Problem {
-    Problem::new(Code::BadRequest, reason.to_string())
+    Problem::new(Code::BadBody, reason.to_string())
 }
 
 /// Remembers where the bot is. What cannot be written down, or not in time, is known until the next start at least.
