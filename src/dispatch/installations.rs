@@ -299,6 +299,13 @@ impl Dispatcher {
         }
     }
 
+    /// Whether this workspace has installed the bot, so that its token is the one to post with.
+    #[must_use]
+    pub fn has_installed(&self, backend: &str, workspace: &str) -> bool {
+        let installer = self.bot(backend).and_then(|bot| bot.installer());
+        installer.is_some_and(|installer| installer.installation(workspace).is_some())
+    }
+
     fn bot(&self, backend: &str) -> Option<&dyn crate::backends::Backend> {
         let platforms = &self.shared.platforms;
         let platform = platforms.iter().find(|p| p.name == backend)?;

@@ -80,7 +80,8 @@ pub(super) async fn receive(
     context.state.metrics.inbound(source.name(), word);
     let reply = outcome.unwrap_or_else(|refused| match refused {
         Refused::Unverified(reason) => {
-            tracing::info!(source = source.name(), %reason, "not let in");
+            // The request's own line and the counter say that it happened; a flood must not write twice.
+            tracing::debug!(source = source.name(), %reason, "not let in");
             refuse(unverified(source))
         }
         Refused::Problem(problem) => refuse(problem),

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Incoming, Refused, empty};
+use super::{Incoming, Refused, command, empty};
 use crate::backends::Door;
 use crate::backends::conversations::{Conversations, MAX_CONVERSATIONS, Reference};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::Reply;
 use crate::inbound::Unverified;
-use crate::inbound::teams::{self, Activity, Lesson, Mention, NoActivity, Rules, Token};
+use crate::inbound::command::Command;
+use crate::inbound::teams::{self, Activity, Lesson, NoActivity, Rules, Token};
 use crate::outbox::{Note, Space, StoreError};
 
 /// The platform asks again after 15 s (reference/teams.md 5.4), and the keys may have to be fetched first.
@@ -38,16 +39,15 @@ pub(super) async fn activity(incoming: &Incoming<'_>) -> Result<Reply, Refused> 
             first => first,
         },
     };
-    if let Some(reply) = activity.mention().and_then(command) {
+    if let Some(mention) = activity.mention()
+        && let Some(command) = Command::parse(&mention.text)
+    {
         first.into_iter().for_each(super::seen::First::keep);
-        return Ok(reply);
+        let to = command::channel("teams", &mention.conversation);
+        command::answer(incoming.context, command, to, &activity.names()).await;
+        return Ok(empty());
     }
     Ok(incoming.relay(first, BUDGET).await?)
-}
-
-/// The answer to a command of the proxy's own; what is none is relayed.
-fn command(_mention: Mention) -> Option<Reply> {
-    None
 }
 
 async fn verify(incoming: &Incoming<'_>, door: &Door) -> Result<Activity, Refused> {
@@ -78,7 +78,7 @@ fn no_keys() -> Problem {
 }
 
 fn no_activity(reason: NoActivity) -> Problem {
-    Problem::new(Code::BadRequest, reason.to_string())
+    Problem::new(Code::BadBody, reason.to_string())
 }
 
 /// Remembers where the bot is. What cannot be written down, or not in time, is known until the next start at least.

@@ -23,6 +23,8 @@ pub enum Event {
         id: Option<String>,
         /// The bot is spoken to.
         mention: Option<Mention>,
+        /// The workspace that has taken the app out, or its bot's token back.
+        left: Option<String>,
     },
 }
 
@@ -51,17 +53,22 @@ impl Event {
         }
         let id = envelope.text("event_id");
         if kind.as_deref() != Some("event_callback") {
-            return Ok(Self::Other { id, mention: None });
+            return Ok(Self::Other {
+                id,
+                mention: None,
+                left: None,
+            });
         }
         let event = envelope.object("event");
         let bots = bots(&envelope);
         if is_own(&envelope, &event, &bots) {
             return Ok(Self::Own);
         }
-        let mention = bots
-            .first()
-            .and_then(|bot| Mention::read(&envelope, &event, bot));
-        Ok(Self::Other { id, mention })
+        Ok(Self::Other {
+            id,
+            mention: Mention::read(&envelope, &event, bots.first()),
+            left: left(&envelope, &event),
+        })
     }
 }
 
@@ -114,8 +121,26 @@ fn bots(envelope: &Fields<'_>) -> Vec<Bot> {
     .collect()
 }
 
+/// The workspace whose installation has ended: `app_uninstalled`, or `tokens_revoked` with a bot's token among them.
+fn left(envelope: &Fields<'_>, event: &Fields<'_>) -> Option<String> {
+    let is_over = match event.text("type")?.as_str() {
+        "app_uninstalled" => true,
+        "tokens_revoked" => !event.object("tokens").objects("bot").is_empty(),
+        _ => false,
+    };
+    envelope.text("team_id").filter(|_| is_over)
+}
+
+/// What the bot does and the internal API must know of all the same, as Slack's own framework has it
+/// (bolt-js `ignoreSelf`, checked 2026-11-21): where it is.
+const TOLD_OF_THE_BOT: [&str; 2] = ["member_joined_channel", "member_left_channel"];
+
 /// Whether the app's own bot did it. Unfurls and edits of its posts have the ids only inside.
 fn is_own(envelope: &Fields<'_>, event: &Fields<'_>, bots: &[Bot]) -> bool {
+    let kind = event.text("type").unwrap_or_default();
+    if TOLD_OF_THE_BOT.contains(&kind.as_str()) {
+        return false;
+    }
     let app = envelope.text("api_app_id");
     let is_app = |message: &Fields<'_>| {
         let ids = [

@@ -20,7 +20,12 @@ pub struct Mention {
 }
 
 impl Mention {
-    pub(super) fn read(envelope: &Fields<'_>, event: &Fields<'_>, bot: &Bot) -> Option<Self> {
+    /// `bot` is whom the event is shown to; an `app_mention` is one even if Slack does not say.
+    pub(super) fn read(
+        envelope: &Fields<'_>,
+        event: &Fields<'_>,
+        bot: Option<&Bot>,
+    ) -> Option<Self> {
         // Two bots that answer each other would never end.
         let is_plain = !event.has("subtype") && !event.has("bot_id");
         let anywhere = match event.text("type")?.as_str() {
@@ -29,9 +34,15 @@ impl Mention {
             _ => return None,
         };
         let text = event.text("text").filter(|_| is_plain)?;
-        let text = after_mention(text.trim_start(), &bot.user, anywhere)?;
+        let text = match bot {
+            Some(bot) => after_mention(text.trim_start(), &bot.user, anywhere)?,
+            None if anywhere => text.split_once("<@")?.1.split_once('>')?.1,
+            None => return None,
+        };
         Some(Self {
-            team: bot.team.clone().or_else(|| envelope.text("team_id")),
+            team: bot
+                .and_then(|bot| bot.team.clone())
+                .or_else(|| envelope.text("team_id")),
             channel: event.text("channel")?,
             user: event.text("user")?,
             text: text.trim().to_owned(),

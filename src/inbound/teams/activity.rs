@@ -153,6 +153,18 @@ impl Activity {
         Some(mark)
     }
 
+    /// What tells it from every other, in words.
+    #[must_use]
+    pub fn names(&self) -> [&str; 4] {
+        let text = |pointer| self.text(pointer).unwrap_or_default();
+        [
+            "msteams",
+            self.needed("/conversation/id"),
+            text("/id"),
+            text("/timestamp"),
+        ]
+    }
+
     /// What it says about where the bot is: any activity says that the bot is there, unless it says that it left.
     #[must_use]
     pub fn lesson(&self) -> Lesson<'_> {

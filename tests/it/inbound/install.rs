@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::store::eventually;
 use crate::support::proxy::Setup;
+use crate::support::slack_sender::{SlackSender, envelope};
 use crate::support::{Folder, Proxy, Reply, Request, Response, Slack, canary, unique};
 
 const BACK: &str = "/no-auth/provider-token/slack";
@@ -580,5 +583,47 @@ fn settings_that_would_lose_or_bare_a_token_are_faults() {
                 refused.stderr
             );
         }
+    }
+}
+
+/// A workspace that takes the app out, or its token back, is forgotten on the disk as well.
+#[test]
+fn a_workspace_that_takes_the_app_out_is_forgotten() {
+    for (kind, more, is_over) in [
+        ("app_uninstalled", json!({}), true),
+        (
+            "tokens_revoked",
+            json!({"tokens": {"oauth": [], "bot": ["U0PROXY01"]}}),
+            true,
+        ),
+        (
+            "tokens_revoked",
+            json!({"tokens": {"oauth": ["U0ALICE01"], "bot": []}}),
+            false,
+        ),
+    ] {
+        let (slack, folder, sender) = (Slack::start(), Folder::new(), SlackSender::new());
+        let own = setup(&slack, &folder).with(&sender);
+        let proxy = own.clone().start();
+        let ops = slack.channel("ops");
+        install(&proxy, &slack, ACME, "Acme");
+        if is_over {
+            slack.refuse_token(ACME, "account_inactive");
+        }
+        let mut event = json!({"type": kind});
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let mut told = envelope("Ev01", &event);
+        told["team_id"] = json!(ACME);
+
+        assert_eq!(sender.event(&told).to(&proxy).status, 200);
+
+        let status = if is_over { 404 } else { 200 };
+        assert_eq!(post(&proxy, ACME, &ops, "hello").status, status, "{kind}");
+        assert!(proxy.terminate().success());
+        let again = own.start();
+        assert_eq!(post(&again, ACME, &ops, "hello").status, status, "{kind}");
     }
 }

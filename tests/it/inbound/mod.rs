@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test it inbound` runs these alone.
 
+mod commands;
 mod install;
 mod mattermost;
 mod relay;

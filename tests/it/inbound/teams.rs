@@ -455,11 +455,7 @@ fn what_is_no_activity_is_refused() {
         "[".repeat(200_000),
     ] {
         let answer = send(&proxy, Some(&authorization), body.as_bytes());
-        assert_eq!(
-            answer.verdict(),
-            (400, "bad-request".to_owned()),
-            "{body:.80}"
-        );
+        assert_eq!(answer.verdict(), (400, "bad-body".to_owned()), "{body:.80}");
         // What is wrong with a body is told to nobody who has not shown a token.
         assert_eq!(send(&proxy, None, body.as_bytes()).status, 401);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::teams::{World, send};
+use super::teams::{PATH, World, send};
 use crate::support::bot_framework::TestKey;
 use crate::support::{Gate, Proxy, Reply, Response};
 
@@ -102,14 +102,13 @@ fn ten_thousand_made_up_keys_make_one_fetch() {
     assert_eq!(world.internal.requests().len(), 2);
 }
 
-/// Those who come while the first fetch is under way wait for it.
+/// Those who come while the first fetch is under way wait for it, whichever worker has it.
 #[test]
 fn a_fetch_is_shared() {
     let world = Arc::new(World::new());
     let proxy = Arc::new(world.setup().set("WORKERS", "2").start());
     let gate = Gate::new();
-    let held = Reply::status(503).held(&gate);
-    world.framework.instead(Some(held));
+    world.framework.hold(&gate);
 
     let callers: Vec<_> = (0..8)
         .map(|id| {
@@ -123,7 +122,35 @@ fn a_fetch_is_shared() {
     gate.open();
     let statuses: Vec<u16> = callers.into_iter().map(|c| c.join().unwrap()).collect();
 
-    assert_eq!(statuses, [503; 8]);
+    assert_eq!(statuses, [200; 8]);
+    assert_eq!(world.framework.fetches(), 1);
+}
+
+/// F5: whoever hangs up while a fetch goes on does not end it for the others.
+#[test]
+fn a_fetch_outlives_the_request_that_began_it() {
+    let world = World::new();
+    let proxy = world.setup().start();
+    let gate = Gate::new();
+    world.framework.hold(&gate);
+    let activity = world.message();
+    let authorization = world.framework.authorization(&world.teams, &activity);
+    let mut impatient = proxy.connect();
+    let body = activity.to_string();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: proxy\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    impatient.send(head.as_bytes());
+    world.framework.wait_for(1);
+
+    drop(impatient);
+    gate.open();
+
+    assert_eq!(
+        signed_by(&world, &proxy, TestKey::First, "first", 2).status,
+        200
+    );
     assert_eq!(world.framework.fetches(), 1);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::teams::{CHANNEL, World, send, with};
-use crate::support::{Folder, Proxy, Request};
+use crate::support::{Faults, Folder, Proxy, Request, log_message};
 
 /// Posts to a target; whatever becomes of it, what the region's connector and the configured one then saw of posts.
 fn posts(world: &World, proxy: &Proxy, target: &str) -> (Vec<Request>, usize) {
@@ -190,4 +190,36 @@ fn a_host_that_is_not_trusted_any_more_gets_nothing() {
 
     assert_eq!(posts(&world, &proxy, CHANNEL).1, 1);
     assert_eq!(world.region.connections(), 0);
+}
+
+/// S-1: what cannot be written down costs the activity nothing, and is known until the next start.
+#[test]
+fn a_full_disk_costs_an_activity_nothing() {
+    let world = World::new();
+    let faults = Faults::none();
+    let proxy = faults.setup(world.setup()).start();
+    faults.disk_full();
+    let is_full = |event: &Value| log_message(event).contains("is not written down");
+    let mut sent = 0;
+
+    while !proxy.logs().iter().any(is_full) {
+        sent += 1;
+        assert!(
+            sent < 4000,
+            "this many conversations went to a disk without room"
+        );
+        let team = format!("19:{}@thread.tacv2", "t".repeat(480));
+        told(
+            &world,
+            &proxy,
+            json!({"id": sent.to_string(), "conversation": {"id": format!("19:{sent}@thread.tacv2")},
+            "channelData": {"team": {"id": team}}}),
+        );
+    }
+
+    assert_eq!(world.internal.requests().len(), sent);
+    assert_eq!(
+        posts(&world, &proxy, &format!("19:{sent}@thread.tacv2")).1,
+        0
+    );
 }

@@ -13,7 +13,7 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 
-use super::{Environment, Reply, Teams, Upstream};
+use super::{Environment, Gate, Reply, Teams, Upstream};
 
 /// A pair of keys of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,8 @@ struct State {
     keys: Vec<Value>,
     /// What the metadata and the keys are answered with instead.
     instead: Option<Reply>,
+    /// Behind which the metadata waits.
+    gate: Option<Gate>,
 }
 
 /// The fake. Also an `Upstream`: `requests()`, `down()`, `up()`.
@@ -124,6 +126,7 @@ impl BotFramework {
         let state = Arc::new(Mutex::new(State {
             keys: vec![TestKey::First.jwk("first", json!(["webchat", "msteams"]))],
             instead: None,
+            gate: None,
         }));
         let shared = state.clone();
         let upstream =
@@ -139,6 +142,11 @@ impl BotFramework {
     /// Answers everything with this from now on.
     pub fn instead(&self, reply: Option<Reply>) {
         lock(&self.state).instead = reply;
+    }
+
+    /// Answers with the metadata when `gate` opens.
+    pub fn hold(&self, gate: &Gate) {
+        lock(&self.state).gate = Some(gate.clone());
     }
 
     pub fn issuer(&self) -> &'static str {
@@ -182,14 +190,18 @@ fn answer(state: &State, path: &str, request: &super::Request) -> Reply {
         return reply.clone();
     }
     let host = request.header("host").unwrap_or_default();
+    let held = |reply: Reply| match &state.gate {
+        Some(gate) => reply.held(gate),
+        None => reply,
+    };
     match path {
-        METADATA => Reply::json(
+        METADATA => held(Reply::json(
             200,
             json!({"issuer": ISSUER, "jwks_uri": format!("http://{host}{KEYS}"),
                 "authorization_endpoint": "https://invalid.example.com",
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "token_endpoint_auth_methods_supported": ["private_key_jwt"]}),
-        ),
+        )),
         KEYS => Reply::json(200, json!({"keys": state.keys})),
         _ => Reply::status(404),
     }

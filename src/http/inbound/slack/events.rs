@@ -1,13 +1,14 @@
 //! Events: acknowledged as soon as they are stored, and relayed afterwards; where nothing can be stored, relayed while
 //! Slack waits, and acknowledged only if they were accepted, so that Slack repeats the others.
 
-use super::{BUDGET, verify};
+use super::{BACKEND, BUDGET, channel, verify};
 use crate::http::inbound::seen::{Key, Standing};
-use crate::http::inbound::{Incoming, Refused, empty, forward};
+use crate::http::inbound::{Incoming, Refused, command, empty, forward};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{PLAIN, Reply};
 use crate::http::submit::not_stored;
 use crate::inbound::Source;
+use crate::inbound::command::Command;
 use crate::inbound::slack::{Challenge, Event, Mention, NotJson, repeat_key};
 
 /// Slack repeats at once, after a minute and after five, whatever it is told.
@@ -17,13 +18,19 @@ const RETRY_AFTER_S: u64 = 1;
 pub(in crate::http::inbound) async fn event(incoming: &Incoming<'_>) -> Result<Reply, Refused> {
     let mark = verify(incoming)?;
     let event = Event::read(&incoming.body).map_err(|error| not_json(&error))?;
-    let (id, mention) = match event {
+    let (id, mention, left) = match event {
         Event::Verification(challenge) => return Ok(verification(challenge)?),
         Event::Own => return Ok(empty()),
-        Event::Other { id, mention } => (id, mention),
+        Event::Other { id, mention, left } => (id, mention, left),
     };
-    if let Some(reply) = mention.as_ref().and_then(own_command) {
-        return Ok(reply);
+    if let Some(workspace) = left {
+        forget(incoming, &workspace).await;
+    }
+    if let Some(mention) = mention
+        && let Some(command) = Command::parse(&mention.text)
+    {
+        answer(incoming, command, &mention).await;
+        return Ok(empty());
     }
     let key = repeat_key(id.as_deref(), &mark);
     let dispatcher = incoming.context.dispatcher;
@@ -41,10 +48,26 @@ pub(in crate::http::inbound) async fn event(incoming: &Incoming<'_>) -> Result<R
     Ok(empty())
 }
 
-/// What the proxy answers to its own commands instead of relaying them. Slack may send a mention several times: as
-/// `app_mention` and as `message`, and each of them again.
-fn own_command(_mention: &Mention) -> Option<Reply> {
-    None
+/// Answers a command of the proxy's own. Slack may send it several times: as `app_mention` and as `message`, and each of
+/// them again; all have the channel and `ts` in common.
+async fn answer(incoming: &Incoming<'_>, command: Command, mention: &Mention) {
+    let team = mention.team.as_deref();
+    let to = channel(incoming, team, &mention.channel);
+    let question = [
+        "slack",
+        team.unwrap_or_default(),
+        &mention.channel,
+        &mention.ts,
+    ];
+    command::answer(incoming.context, command, to, &question).await;
+}
+
+/// A workspace has taken the app out, or its token back.
+async fn forget(incoming: &Incoming<'_>, workspace: &str) {
+    let dispatcher = incoming.context.dispatcher;
+    if let Err(error) = dispatcher.uninstall(BACKEND, workspace).await {
+        tracing::warn!(workspace, %error, "an installation that has ended is still stored, sealed");
+    }
 }
 
 /// Relays an event within the time that Slack waits.

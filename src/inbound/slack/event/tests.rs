@@ -84,6 +84,7 @@ fn what_is_no_json_is_refused_and_any_json_is_an_event() {
     let other = |id: Option<&str>| Event::Other {
         id: id.map(str::to_owned),
         mention: None,
+        left: None,
     };
     for (body, id) in [
         ("{}", None),
