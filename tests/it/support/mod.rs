@@ -8,6 +8,7 @@
     reason = "the fixture is an interface: test files use parts of it"
 )]
 
+pub mod browser;
 pub mod canary;
 pub mod client;
 pub mod console;
@@ -30,6 +31,7 @@ pub mod tls;
 pub mod upstream;
 pub mod wire;
 
+pub use browser::Browser;
 pub use client::{Client, Connection, Response};
 pub use console::{printed, printed_for, unlimited};
 pub use encoding::{message_path, percent_decode, percent_encode};
