@@ -89,7 +89,7 @@ fn a_token_holder_signs_a_url_that_needs_no_token() {
     browser.wait_for_text("#whoami", "deploy");
     browser.write("Channel", "builds");
     browser.write("Message", "a message by a signed URL");
-    browser.choose("It opens", "exactly this message");
+    browser.choose("It posts", "this message only");
     browser.press("Sign it");
     browser.wait_for_text("#signed-note", "It expires on");
     browser.choose("Ready to paste into", "a webhook field");
@@ -132,6 +132,11 @@ fn an_operator_follows_filters_retries_and_drops() {
     browser.press(&format!("Drop: message {second}"));
     browser.press(&format!("Really drop it? Message {second}"));
     browser.wait_for_text(&row(&second), "an operator dropped it");
+    for look in LOOKS {
+        browser.look(look);
+        assert_eq!(browser.violations(), Vec::<String>::new(), "{}", look.name);
+        browser.picture(&format!("deliveries-{}", look.name));
+    }
     browser.choose("With status", "failed");
     browser.write("To channel", "builds");
     browser.press("Show");

@@ -97,7 +97,10 @@ fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
     let html = page.text();
     assert!(!html.contains("style=") && !html.contains("<style"));
     let is_handler = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase());
-    assert_eq!(between(&html, " on", '=').into_iter().find(is_handler), None);
+    assert_eq!(
+        between(&html, " on", '=').into_iter().find(is_handler),
+        None
+    );
     assert_eq!(
         html.matches("<script").count(),
         html.matches("<script type=\"module\" src=\"assets/")
