@@ -171,3 +171,110 @@ impl Listener {
         events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::outbox::Open;
+
+    /// A listener to changes of a channel that holds two, and what it lives by.
+    struct Bench {
+        listener: Listener,
+        changes: broadcast::Sender<DeliveryId>,
+        stopping: watch::Sender<bool>,
+        path: std::path::PathBuf,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let name = format!("message-webhook-proxy-{}.db", DeliveryId::generate());
+            let path = std::env::temp_dir().join(name);
+            let open = Open {
+                path: &path,
+                now_ms: 1,
+                clock: Arc::new(SystemClock),
+            };
+            let (changes, stopping) = (broadcast::Sender::new(2), watch::Sender::new(false));
+            let listener = Listener {
+                changes: changes.subscribe(),
+                store: Store::open(&open).unwrap().store,
+                own: None,
+                stopping: stopping.subscribe(),
+                until: SystemClock.now() + MAX_AGE,
+                heartbeat: HEARTBEAT,
+                _place: Arc::<Streams>::default().admit("ci").unwrap(),
+            };
+            Self {
+                listener,
+                changes,
+                stopping,
+                path,
+            }
+        }
+
+        fn next(&mut self) -> Option<Bytes> {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().build().unwrap();
+            runtime.block_on(self.listener.next())
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            self.listener.store.close(false);
+            for end in ["", "-wal", "-shm", ".reserve"] {
+                std::fs::remove_file(format!("{}{end}", self.path.display())).ok();
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_stream_beats() {
+        let mut bench = Bench::new();
+        bench.listener.heartbeat = Duration::ZERO;
+
+        assert_eq!(bench.next().unwrap(), ":\n\n");
+    }
+
+    /// Nothing is held for a reader that does not keep up.
+    #[test]
+    fn a_reader_that_falls_behind_falls_off() {
+        let mut bench = Bench::new();
+        for _ in 0..3 {
+            bench.changes.send(DeliveryId::generate()).unwrap();
+        }
+
+        assert_eq!(bench.next(), None);
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_time_and_with_the_process() {
+        let (mut old, mut stopped) = (Bench::new(), Bench::new());
+        old.listener.until = SystemClock.now();
+        stopped.stopping.send_replace(true);
+
+        assert_eq!((old.next(), stopped.next()), (None, None));
+    }
+
+    #[test]
+    fn places_are_counted_by_name_and_given_back() {
+        let streams: Arc<Streams> = Arc::default();
+        let take = |name: &str, count: usize| -> Vec<_> {
+            (0..count).map_while(|_| streams.admit(name)).collect()
+        };
+
+        let own = take("ci", 100);
+        let others: Vec<_> = ["a", "b", "c", "d"].map(|name| take(name, 100)).into();
+
+        assert_eq!(own.len(), MAX_STREAMS_PER_CALLER);
+        assert_eq!(
+            others.iter().map(Vec::len).sum::<usize>(),
+            MAX_STREAMS - own.len()
+        );
+        drop(others);
+        assert!(streams.admit("ci").is_none());
+        drop(own);
+        assert!(streams.admit("ci").is_some());
+    }
+}

@@ -21,13 +21,13 @@ function options() {
   return Object.fromEntries(Object.entries(given).filter(([, text]) => text !== ""));
 }
 
-// Path and query, without a slash before it: relative to this page.
+// Path and query, without a slash before it: relative to this page. What is not written yet is named.
 function target(more = {}) {
   const query = Object.entries({ ...options(), ...more }).map(([name, text]) => `${name}=${encode(text)}`);
-  const channel = `post/channel/${encode(value("channel").trim())}`;
+  const channel = `post/channel/${encode(value("channel").trim()) || "{channel}"}`;
   // A browser and curl take these two, however they are encoded, for a step in the path.
   const dots = { ".": "Lg", "..": "Li4" }[value("message")];
-  const path = dots ? `${channel}/b64/${dots}` : `${channel}/msg/${encode(value("message"))}`;
+  const path = dots ? `${channel}/b64/${dots}` : `${channel}/msg/${encode(value("message")) || "{message}"}`;
   return query.length ? `${path}?${query.join("&")}` : path;
 }
 

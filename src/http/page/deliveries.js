@@ -168,16 +168,16 @@ function fill(row, receipt) {
   const attempts = receipt.attempts ? el("span", "quiet", `${receipt.attempts} ${receipt.attempts === 1 ? "attempt" : "attempts"}`) : null;
   const head = el("div", "head", badge(receipt.status), time, attempts, el("code", "quiet", receipt.id));
   const buttons = [];
-  if (receipt.status !== "delivered") buttons.push(button("retry", "Try again", receipt));
+  if (receipt.status !== "delivered") buttons.push(button("retry", receipt.status === "failed" ? "Try again" : "Try now", receipt));
   if (receipt.deliveries.some((one) => one.status === "queued")) buttons.push(button("drop", "Drop", receipt));
-  row.replaceChildren(head, ...receipt.deliveries.map(where), ...buttons);
+  row.replaceChildren(head, ...receipt.deliveries.map((one) => where(one, receipt.deliveries.length > 1)), ...buttons);
 }
 
 const badge = (status) => el("span", `badge ${status}`, SIGNS[status] ?? status);
 
-function where(entry) {
+function where(entry, isOneOfMany) {
   const line = el("div", "where", `${entry.backend} ${entry.channel} `);
-  line.append(badge(entry.status));
+  if (isOneOfMany) line.append(badge(entry.status));
   if (entry.link) line.append(" ", anchor(entry.link, "see it there"));
   const why = entry.status === "failed" ? entry.detail ?? entry.reason : entry.status === "queued" ? REASONS[entry.reason] : "";
   if (why) line.append(el("div", "", why));
@@ -187,7 +187,7 @@ function where(entry) {
 }
 
 const ACTIONS = {
-  retry: { path: (id) => `deliveries/${id}/retry`, method: "POST", done: "Queued to be tried again." },
+  retry: { path: (id) => `deliveries/${id}/retry`, method: "POST", done: "It is tried again." },
   drop: { path: (id) => `deliveries/${id}`, method: "DELETE", done: "Dropped." },
 };
 
