@@ -6,6 +6,8 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod conversations;
+pub mod install;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -23,6 +25,8 @@ use crate::domain::quota::Limit;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
+pub use conversations::Conversations;
+pub use teams::Door;
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
@@ -57,6 +61,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
 }
 
 /// A configured platform.
@@ -93,6 +99,11 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// How workspaces install its app, if they can.
+    fn installer(&self) -> Option<&dyn install::Installer> {
+        None
     }
 
     /// The bot's own user id, where the platform has such and tells it.

@@ -30,6 +30,13 @@ pub(super) enum Reply {
     },
     /// Events, as they come.
     Stream(Body),
+    /// A browser is sent elsewhere, with a cookie to come back with.
+    Redirect {
+        /// Where to.
+        location: String,
+        /// The value of `Set-Cookie`.
+        cookie: String,
+    },
     /// Anything else: status, media type, text.
     Text(u16, &'static str, Vec<u8>),
 }
@@ -90,6 +97,14 @@ impl Reply {
                 (builder, BoxBody::new(()))
             }
             Self::Relayed(answer) => relayed(*answer),
+            Self::Redirect { location, cookie } => {
+                let mut builder = HttpResponse::Found();
+                builder.insert_header((header::LOCATION, location));
+                builder.insert_header((header::SET_COOKIE, cookie));
+                builder
+                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                (builder, BoxBody::new(()))
+            }
             Self::Text(status, media, body) => {
                 let mut builder = HttpResponse::build(status_of(status));
                 builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));

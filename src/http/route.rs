@@ -173,7 +173,7 @@ impl<'a> Route<'a> {
             Self::Post { .. } => "POST, PUT, OPTIONS",
             Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Retry(_) | Self::Inbound(_) | Self::Sign => "POST, OPTIONS",
-            Self::Events => "GET, OPTIONS",
+            Self::Events | Self::SlackInstall | Self::SlackInstalled => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }

@@ -227,6 +227,12 @@ const MALFORMED: &[(&str, &[&str])] = &[
             "https://slack.com/api?x=y",
         ],
     ),
+    ("SLACK_CLIENT_ID", &["123 456", "https://slack.com/x"]),
+    ("SLACK_CLIENT_SECRET", &["two words-of-secret"]),
+    (
+        "STORE_KEY",
+        &["tooshort-0123456789", "too short to be a key but long"],
+    ),
     (
         "TEAMS_APP_ID",
         &["my-bot", "28:aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"],
@@ -248,6 +254,10 @@ const MALFORMED: &[(&str, &[&str])] = &[
     (
         "TEAMS_TRUSTED_SERVICE_HOSTS",
         &["https://x.example", "*.example"],
+    ),
+    (
+        "TEAMS_OPENID_URL",
+        &["login.example", "http://login.example/metadata"],
     ),
 ];
 /// Good values of the variables that backends need together.
