@@ -24,6 +24,7 @@ mod limits;
 mod mattermost;
 mod operating;
 mod outbox;
+mod page;
 mod posting;
 mod process;
 mod raw;
