@@ -138,7 +138,7 @@ pub(super) async fn finish(context: &Context<'_>) -> Reply {
     if !is_known || returned.is_odd {
         tracing::info!("an installation is refused: its state was not given to this browser");
         return says(
-            403,
+            401,
             "This installation was not begun in this browser, or more than 10 minutes ago, or it was finished before. Begin again at /slack/install.",
         );
     }

@@ -249,7 +249,7 @@ fn a_state_that_was_not_given_to_this_browser_installs_nothing() {
     let one = &refused[0];
     for answer in &refused {
         // Nothing tells which of it was wrong.
-        assert_eq!((answer.status, answer.text()), (403, one.text()));
+        assert_eq!((answer.status, answer.text()), (401, one.text()));
     }
     assert!(calls(&slack, "oauth.v2.access").is_empty());
 }
@@ -265,7 +265,7 @@ fn a_state_is_good_for_once() {
     let second = browser.come_back(&proxy, &query);
 
     watch(&proxy, &slack, ACME);
-    assert_eq!((first.status, second.status), (200, 403));
+    assert_eq!((first.status, second.status), (200, 401));
     assert_eq!(calls(&slack, "oauth.v2.access").len(), 1);
 }
 
@@ -336,8 +336,8 @@ fn without_a_bot_token_a_channel_needs_its_workspace() {
     let (slack, folder) = (Slack::start(), Folder::new());
     let proxy = setup(&slack, &folder).start();
 
-    let answer = proxy.post_message(&slack.channel("ops"), "a text of nobody else", &[]);
-    let name = proxy.post_message("slack:#ops", "a text of nobody else", &[]);
+    let answer = proxy.post_message(&slack.channel("ops"), "to nobody knows where", &[]);
+    let name = proxy.post_message("slack:#ops", "to nobody knows where", &[]);
 
     assert_eq!((answer.status, name.status), (404, 404));
     assert!(detail(&answer).contains("TEAMID/CHANNEL"));
