@@ -50,8 +50,7 @@ async function follow(signal) {
       const response = await ask("events", { accept: "text/event-stream", signal });
       if (response.status === 401) return live("The token is not taken any more.");
       if (response.ok) {
-        await load();
-        live("Live: changes show by themselves.");
+        if (await load()) live("Live: changes show by themselves.");
         pause = 1;
         await read(response.body, signal);
       } else {
@@ -110,8 +109,11 @@ function query(after) {
 async function load(after) {
   const asked = filter;
   const { body, problem } = await answerOf(query(after));
-  if (asked !== filter) return;
-  if (problem) return live(problem);
+  if (asked !== filter) return true;
+  if (problem) {
+    live(problem);
+    return false;
+  }
   if (!after) {
     shown.clear();
     $("list").replaceChildren();
@@ -120,6 +122,7 @@ async function load(after) {
   next = body.next;
   $("more").hidden = !next;
   empty();
+  return true;
 }
 
 function matches(receipt) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::channel::Destination;
 use crate::domain::percent::encode;
 use crate::domain::signing::{Scope, Signed};
 use crate::env::parse_duration;
@@ -118,6 +119,15 @@ pub(in super::super) async fn answer(
         );
         return Err(Problem::new(Code::UriTooLong, detail));
     }
+    let backend = destinations.first().map(|to| to.backend);
+    let place = destinations.first().map(Destination::channel);
+    tracing::info!(
+        caller = caller.name(),
+        backend,
+        channel = place,
+        expires,
+        "signed a URL"
+    );
     let made = Made {
         sig,
         target,

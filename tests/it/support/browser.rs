@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -15,9 +16,12 @@ use serde_json::{Value, json};
 use super::client::read_response;
 use super::{Client, DEADLINE, Folder, Gate, peers};
 
+/// Tests that run at the same time take turns: a browser is many processes.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// The key of an element's id in WebDriver's answers (W3C WebDriver, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// A browser takes its time to start, beside all the other tests.
+/// A browser takes its time, beside all the other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The key "Enter" (W3C WebDriver, section 17.4.2).
 pub const ENTER: &str = "\u{E007}";
@@ -30,6 +34,7 @@ pub struct Browser {
     session: String,
     driver: Child,
     _profile: Folder,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// How a page is looked at.
@@ -67,6 +72,7 @@ impl Browser {
     pub fn start() -> Self {
         // Installs it where it is missing.
         peers::node();
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = Folder::new();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -90,6 +96,7 @@ impl Browser {
             session: String::new(),
             driver,
             _profile: profile,
+            _turn: turn,
         };
         let data = browser._profile.path().join("profile");
         let arguments = [
@@ -143,7 +150,7 @@ impl Browser {
     /// Waits until the body of a function returns something true; that.
     #[track_caller]
     pub fn wait(&self, what: &str, script: &str, arguments: Value) -> Value {
-        let (end, never) = (Instant::now() + DEADLINE, Gate::new());
+        let (end, never) = (Instant::now() + PATIENCE, Gate::new());
         loop {
             let answer = self.run(script, arguments.clone());
             if !matches!(answer, Value::Null | Value::Bool(false)) {
