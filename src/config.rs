@@ -17,6 +17,10 @@ use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
 use crate::http::{self, caller, limit};
 use crate::telemetry;
 
+mod command;
+
+pub use command::{CommandSettings, parse_for_commands, parse_platforms};
+
 /// What the program runs with.
 pub struct Settings {
     /// How the server listens and what it accepts.
@@ -106,6 +110,12 @@ pub const VARS: &[Var] = &[
         default: "",
         secret: false,
         doc: "a PEM file with the CA of chat servers that have a private one",
+    },
+    Var {
+        name: "PROXY_TOKEN",
+        default: "",
+        secret: true,
+        doc: "the secret with which `send --to` and `deliveries` call a running proxy; the server does not read it",
     },
 ];
 

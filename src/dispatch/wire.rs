@@ -27,6 +27,8 @@ use crate::clock::Clock;
 
 /// The most of an answer that is read; a platform's answer to a post has some hundred bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The same for a command's lists: Mattermost's of a team's channels is in no pages (reference/mattermost.md 10).
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 /// The longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Below the idle timeout of Mattermost (60 s), so that we close first.
@@ -38,6 +40,8 @@ const MIN_CREDENTIAL_BYTES: usize = 8;
 /// How this program names itself to platforms; also how it knows another of its kind.
 pub const PRODUCT: &str = "message-webhook-proxy/";
 const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
+/// A proxy refuses posts of another proxy; a person's command is none.
+const COMMAND_AGENT: &str = concat!("message-webhook-proxy-cli/", env!("CARGO_PKG_VERSION"));
 
 /// What a worker needs to make its client.
 #[derive(Clone)]
@@ -96,6 +100,8 @@ pub struct HttpWire {
     settings: ClientSettings,
     clock: Arc<dyn Clock>,
     started: Instant,
+    agent: &'static str,
+    max_answer_bytes: usize,
 }
 
 impl HttpWire {
@@ -107,6 +113,18 @@ impl HttpWire {
             settings: settings.clone(),
             clock,
             started,
+            agent: USER_AGENT,
+            max_answer_bytes: MAX_ANSWER_BYTES,
+        }
+    }
+
+    /// The same for a command of a person: it may call a proxy, and reads long lists.
+    #[must_use]
+    pub fn for_commands(self) -> Self {
+        Self {
+            agent: COMMAND_AGENT,
+            max_answer_bytes: MAX_LIST_BYTES,
+            ..self
         }
     }
 
@@ -133,7 +151,7 @@ impl HttpWire {
         let mut request = self
             .client()
             .request(call.method, call.uri)
-            .insert_header((header::USER_AGENT, USER_AGENT))
+            .insert_header((header::USER_AGENT, self.agent))
             .insert_header((header::ACCEPT, "application/json"));
         if let Some(authorization) = call.authorization {
             request = request.insert_header((header::AUTHORIZATION, authorization.clone()));
@@ -185,7 +203,7 @@ impl HttpWire {
                     whole.extend_from_slice(&chunk);
                 }
             }
-            if whole.len() + body.as_ref().map_or(0, Bytes::len) > MAX_ANSWER_BYTES {
+            if whole.len() + body.as_ref().map_or(0, Bytes::len) > self.max_answer_bytes {
                 return Ok((Bytes::new(), true));
             }
         }

@@ -4,6 +4,7 @@
 //! follow redirects: the dispatcher does the first three, nobody the last.
 
 mod answer;
+mod channels;
 mod codes;
 mod lookup;
 mod render;
@@ -22,7 +23,7 @@ use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Uri};
 
 use super::wire::Call;
-use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use super::{Backend, Kind, Listing, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
 use crate::domain::mention::Mentions;
 use crate::domain::web_url::WebUrl;
@@ -223,6 +224,18 @@ impl Backend for Slack {
                 .await
                 .map_err(answer::unread)?;
             classify_read(&answer)
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async move {
+            let page =
+                channels::page(wire, &self.methods.list, &self.authorization, cursor).await?;
+            Ok(Listing::Page(page))
         })
     }
 }
