@@ -58,7 +58,11 @@ fn a_missing_scope_is_named() {
 
     let ended = channels(Proxy::setup().with(&chat));
 
-    assert!(line(&ended, 77).contains("channels:read"), "{}", ended.stderr);
+    assert!(
+        line(&ended, 77).contains("channels:read"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn teams_says_how_an_id_is_found() {
     let ended = channels(Proxy::setup().with(&teams));
 
     let said = line(&ended, 0);
-    assert!(said.starts_with("teams: ") && said.contains("@bot where"), "{said}");
+    assert!(
+        said.starts_with("teams: ") && said.contains("@bot where"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -115,8 +122,16 @@ fn without_a_bot_it_says_what_to_set() {
     let console = run(&["channels", "console"]);
     let unknown = run(&["channels", "irc"]);
 
-    assert!(line(&none, 78).contains("SLACK_BOT_TOKEN"), "{}", none.stderr);
-    assert!(line(&other, 78).contains("TEAMS_APP_ID"), "{}", other.stderr);
+    assert!(
+        line(&none, 78).contains("SLACK_BOT_TOKEN"),
+        "{}",
+        none.stderr
+    );
+    assert!(
+        line(&other, 78).contains("TEAMS_APP_ID"),
+        "{}",
+        other.stderr
+    );
     assert_eq!((console.code, console.stdout.as_str()), (0, ""));
     assert_eq!(unknown.code, 64);
 }
@@ -140,11 +155,19 @@ fn what_only_the_server_needs_is_not_judged() {
 fn the_channels_come_as_json() {
     let chat = Slack::start();
 
-    let list = parsed(&Proxy::setup().with(&chat).args(&["channels", "--json"]).run());
+    let list = parsed(
+        &Proxy::setup()
+            .with(&chat)
+            .args(&["channels", "--json"])
+            .run(),
+    );
 
     let list: &Vec<Value> = list.as_array().unwrap();
     let id = chat.channel("ops");
-    let ops = list.iter().find(|channel| channel["id"] == id.as_str()).unwrap();
+    let ops = list
+        .iter()
+        .find(|channel| channel["id"] == id.as_str())
+        .unwrap();
     assert_eq!(ops["channel"], format!("slack:{id}"));
     assert_eq!((&ops["name"], &ops["note"]), (&json!("#ops"), &json!("")));
 }

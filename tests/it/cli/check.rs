@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use super::{json, line, row};
-use crate::support::{Environment, Folder, Mattermost, Proxy, Refused, Setup, Slack, Teams, Upstream};
+use crate::support::{
+    Environment, Folder, Mattermost, Proxy, Refused, Setup, Slack, Teams, Upstream,
+};
 
 fn check(setup: Setup) -> Refused {
     setup.arg("check").run()
@@ -16,7 +18,8 @@ fn states(ended: &Refused) -> Vec<(String, String)> {
     let rows: Value = serde_json::from_str(&ended.stdout).unwrap();
     let word = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let rows = rows.as_array().unwrap().iter();
-    rows.map(|row| (word(row, "name"), word(row, "state"))).collect()
+    rows.map(|row| (word(row, "name"), word(row, "state")))
+        .collect()
 }
 
 #[test]
@@ -83,7 +86,9 @@ fn refused_counts_for_more_than_unavailable() {
 
 #[test]
 fn faults_of_the_environment_are_those_of_serve() {
-    let setup = Proxy::setup().set("PORT", "x").set("SLACK_BOT_TOKEN", "xapp-1-wrong");
+    let setup = Proxy::setup()
+        .set("PORT", "x")
+        .set("SLACK_BOT_TOKEN", "xapp-1-wrong");
 
     let (checked, served) = (check(setup.clone()), setup.run());
 
@@ -140,7 +145,10 @@ fn an_outbox_that_cannot_be_opened_is_wrong() {
 #[test]
 fn the_internal_api_is_connected_to_and_sent_nothing() {
     let api = Upstream::start(|_| panic!("nothing is asked"));
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
 
     let up = check(Proxy::setup().set("RELAY_URL", api.url()));
     let down = check(Proxy::setup().set("RELAY_URL", format!("http://{gone}")));
@@ -154,7 +162,10 @@ fn the_internal_api_is_connected_to_and_sent_nothing() {
 #[test]
 fn who_may_post_is_said_by_name() {
     let setup = Proxy::setup()
-        .set("PROXY_TOKENS", "ci=a-secret-of-the-ci-system deploy=a-secret-of-the-deployer")
+        .set(
+            "PROXY_TOKENS",
+            "ci=a-secret-of-the-ci-system deploy=a-secret-of-the-deployer",
+        )
         .set("SLACK_SIGNING_SECRETS", "4d3c2b1a0f9e8d7c6b5a493827160504");
 
     let ended = check(setup);
@@ -182,8 +193,13 @@ fn a_secret_in_a_file_is_read_as_for_serve() {
     let (slack, folder) = (Slack::start(), Folder::new());
     let file = folder.path().join("token");
     std::fs::write(&file, slack.token()).unwrap();
-    let env = slack.env().into_iter().filter(|(name, _)| name != "SLACK_BOT_TOKEN");
-    let setup = env.fold(Proxy::setup(), |setup, (name, value)| setup.set(&name, value));
+    let env = slack
+        .env()
+        .into_iter()
+        .filter(|(name, _)| name != "SLACK_BOT_TOKEN");
+    let setup = env.fold(Proxy::setup(), |setup, (name, value)| {
+        setup.set(&name, value)
+    });
 
     let ended = check(setup.set("SLACK_BOT_TOKEN_FILE", file.to_str().unwrap()));
 

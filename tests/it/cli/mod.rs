@@ -21,7 +21,13 @@ const ALL: [&[&str]; 10] = [
     &["send", "demo", "hello"],
     &["deliveries"],
     &["slack-manifest", "--host", "proxy.example.org"],
-    &["teams-package", "--host", "proxy.example.org", "--out", "app.zip"],
+    &[
+        "teams-package",
+        "--host",
+        "proxy.example.org",
+        "--out",
+        "app.zip",
+    ],
     &["completions", "bash"],
     &["healthcheck"],
 ];
@@ -42,8 +48,16 @@ fn json(ended: &Refused) -> Value {
 /// Exactly one line on standard error, and nothing on standard output; the line without the program's name.
 #[track_caller]
 fn line(ended: &Refused, code: i32) -> &str {
-    assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{}", ended.stderr);
-    let line = ended.stderr.strip_prefix("message-webhook-proxy: ").unwrap();
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (code, ""),
+        "{}",
+        ended.stderr
+    );
+    let line = ended
+        .stderr
+        .strip_prefix("message-webhook-proxy: ")
+        .unwrap();
     assert!(!line.contains('\n'), "{line}");
     line
 }

@@ -47,7 +47,10 @@ fn decoded(answer: &Response) -> String {
 }
 
 fn signed_server() -> Proxy {
-    Proxy::setup().without_limits().set("SIGNING_KEYS", KEY).start()
+    Proxy::setup()
+        .without_limits()
+        .set("SIGNING_KEYS", KEY)
+        .start()
 }
 
 #[test]
@@ -84,7 +87,14 @@ fn a_message_is_posted_with_its_options() {
     let ended = Proxy::setup()
         .set("SIGNING_KEYS", KEY)
         .set("PUBLIC_URL", proxy.url("/"))
-        .args(&["url", &channel, "It's 100% *done*", "level=success", "--sign", "m"])
+        .args(&[
+            "url",
+            &channel,
+            "It's 100% *done*",
+            "level=success",
+            "--sign",
+            "m",
+        ])
         .run();
 
     let target = ended.stdout.strip_prefix(&proxy.url("")).unwrap();
@@ -110,7 +120,9 @@ fn a_signature_for_a_message_opens_no_other() {
 fn a_signature_holds_as_long_as_it_was_made_for() {
     const DAY: i64 = 24 * 3600;
     let faults = Faults::none();
-    let proxy = faults.setup(Proxy::setup().set("SIGNING_KEYS", KEY)).start();
+    let proxy = faults
+        .setup(Proxy::setup().set("SIGNING_KEYS", KEY))
+        .start();
     let week = url("week", &["--sign", "c", "--expires", "7d"]);
     let default = url("default", &["--sign", "c"]);
     let never = url("never", &["--sign", "c", "--expires", "never"]);
@@ -126,7 +138,13 @@ fn a_signature_holds_as_long_as_it_was_made_for() {
 
 #[test]
 fn an_unsigned_url_needs_no_key_and_no_configuration() {
-    let ended = run(&["url", "teams:19:a@thread.tacv2", "a/b", "--base", "https://p.example/x/"]);
+    let ended = run(&[
+        "url",
+        "teams:19:a@thread.tacv2",
+        "a/b",
+        "--base",
+        "https://p.example/x/",
+    ]);
 
     let want = "https://p.example/x/post/channel/teams:19:a@thread.tacv2/msg/a%2Fb";
     assert_eq!((ended.code, ended.stdout.as_str()), (0, want));
@@ -140,12 +158,18 @@ fn the_address_is_base_then_public_url_then_host_and_port() {
         ended.stdout.replace("/post/channel/demo/msg/x", "")
     };
 
-    assert_eq!(begins(setup.clone().set("PORT", "3999")), "http://127.0.0.1:3999");
+    assert_eq!(
+        begins(setup.clone().set("PORT", "3999")),
+        "http://127.0.0.1:3999"
+    );
     let everywhere = setup.clone().set("HOST", "::").set("PORT", "80");
     assert_eq!(begins(everywhere), "http://[::1]:80");
     let public = setup.clone().set("PUBLIC_URL", "https://p.example/");
     assert_eq!(begins(public.clone()), "https://p.example");
-    assert_eq!(begins(public.args(&["--base", "http://q.example"])), "http://q.example");
+    assert_eq!(
+        begins(public.args(&["--base", "http://q.example"])),
+        "http://q.example"
+    );
     assert!(line(&setup.run(), 78).contains("--base"));
 }
 
@@ -175,21 +199,41 @@ fn what_no_proxy_would_take_is_refused_before_it_is_printed() {
         (&["demo", "x", "level=info", "level=info"], "twice"),
         (&["demo", "x", "another"], "quotes"),
         (&["demo", "x", "token=Kq3vT8wZpL5nX2rY"], "--sign"),
-        (&["demo", "x", "--sign", "c", "--expires", "soon"], "--expires"),
-        (&["demo", "x", "--sign", "c", "--expires", "0s"], "--expires"),
+        (
+            &["demo", "x", "--sign", "c", "--expires", "soon"],
+            "--expires",
+        ),
+        (
+            &["demo", "x", "--sign", "c", "--expires", "0s"],
+            "--expires",
+        ),
     ] {
-        let mut setup = Proxy::setup().set("SIGNING_KEYS", KEY).args(&["url", "--base", BASE]);
+        let mut setup = Proxy::setup()
+            .set("SIGNING_KEYS", KEY)
+            .args(&["url", "--base", BASE]);
         setup = setup.canary("Kq3vT8wZpL5nX2rY").args(arguments);
         let ended = setup.run();
 
         assert!(line(&ended, 64).contains(says), "{says}: {}", ended.stderr);
     }
-    for base in ["p.example", "ftp://p.example", "https://p.example/?x", "https://u:p4ssw0rd@p.example"] {
-        let ended = Proxy::setup().canary("p4ssw0rd").args(&["url", "demo", "x", "--base", base]).run();
+    for base in [
+        "p.example",
+        "ftp://p.example",
+        "https://p.example/?x",
+        "https://u:p4ssw0rd@p.example",
+    ] {
+        let ended = Proxy::setup()
+            .canary("p4ssw0rd")
+            .args(&["url", "demo", "x", "--base", base])
+            .run();
 
         assert!(line(&ended, 64).starts_with("--base: "), "{}", ended.stderr);
     }
-    for arguments in [&["url", "demo"][..], &["url", "demo", "x", "--expires", "7d"], &["url", "demo", "x", "--sign", "x"]] {
+    for arguments in [
+        &["url", "demo"][..],
+        &["url", "demo", "x", "--expires", "7d"],
+        &["url", "demo", "x", "--sign", "x"],
+    ] {
         assert_eq!(run(arguments).code, 64, "{arguments:?}");
     }
 }
@@ -222,7 +266,17 @@ fn only_the_signature_of_a_key_is_shown() {
     let key = unique("k", 40);
     let ended = Proxy::setup()
         .set("SIGNING_KEYS", &*key)
-        .args(&["url", "demo", "x", "--sign", "m", "--expires", "never", "--base", BASE])
+        .args(&[
+            "url",
+            "demo",
+            "x",
+            "--sign",
+            "m",
+            "--expires",
+            "never",
+            "--base",
+            BASE,
+        ])
         .run();
 
     assert!(ended.stdout.contains("?sig=m.0."), "{}", ended.stdout);
