@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::output::{Look, Table, Tint, is_json, json_arg, plain, print_json};
+use super::output::{Look, Table, Tint, entries, is_json, json_arg, place, print_json, word};
 use super::proxy::{self, Proxy, Told};
 use super::{Exit, Fault, print, text, wait_for};
 use crate::config;
@@ -125,7 +125,7 @@ pub(super) fn run(arguments: &ArgMatches, env: Env) -> Result<Exit, Fault> {
     }
     let mut table = table();
     add(&mut table, &receipt);
-    let places = entries(&receipt, "deliveries").iter();
+    let places = entries(&receipt).iter();
     let lines = places.map(|entry| {
         let link = word(entry, "link");
         let mut words = vec![place(entry), word(entry, "status"), why(entry), link];
@@ -150,7 +150,7 @@ async fn list(arguments: &ArgMatches, proxy: &Proxy, look: Look) -> Result<Exit,
         }
         let target = target(arguments, left.min(PAGE), &after);
         let page = good(proxy.call(Method::GET, &target).await?)?;
-        let found = entries(&page, "deliveries");
+        let found = entries(&page);
         receipts.extend(found.iter().cloned());
         let next = page.get("next").and_then(Value::as_str);
         match next.filter(|_| !found.is_empty()) {
@@ -199,7 +199,7 @@ fn add(table: &mut Table, receipt: &Value) {
         _ => Tint::None,
     };
     let tries = receipt.get("attempts").and_then(Value::as_u64);
-    let places: Vec<String> = entries(receipt, "deliveries").iter().map(place).collect();
+    let places: Vec<String> = entries(receipt).iter().map(place).collect();
     table.row([
         (&word(receipt, "id"), Tint::None),
         (&word(receipt, "created_at"), Tint::None),
@@ -216,19 +216,4 @@ fn why(entry: &Value) -> String {
     told.into_iter()
         .find(|word| !word.is_empty())
         .unwrap_or_default()
-}
-
-fn entries<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-fn place(entry: &Value) -> String {
-    format!("{}:{}", word(entry, "backend"), word(entry, "channel"))
-}
-
-fn word(value: &Value, name: &str) -> String {
-    plain(value.get(name).and_then(Value::as_str).unwrap_or_default())
 }

@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "healthcheck";
 pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Ask the proxy on HOST and PORT whether it lives; for containers without a shell")
-        .after_help("Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"/message-webhook-proxy\", \"healthcheck\"]")
+        .after_help("Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"/usr/local/bin/message-webhook-proxy\", \"healthcheck\"]")
 }
 
 /// Asks `/health` of the proxy that this environment describes.

@@ -120,6 +120,22 @@ pub(super) fn plain(text: &str) -> String {
     clean_line(text).unwrap_or_default()
 }
 
+/// A foreign text of a JSON object as one harmless line; empty if it is not there.
+pub(super) fn word(value: &Value, name: &str) -> String {
+    plain(value.get(name).and_then(Value::as_str).unwrap_or_default())
+}
+
+/// The destinations of a receipt.
+pub(super) fn entries(receipt: &Value) -> &[Value] {
+    let entries = receipt.get("deliveries").and_then(Value::as_array);
+    entries.map_or(&[], Vec::as_slice)
+}
+
+/// `mattermost:<id>`
+pub(super) fn place(entry: &Value) -> String {
+    format!("{}:{}", word(entry, "backend"), word(entry, "channel"))
+}
+
 /// A value as JSON for people and programs.
 pub(super) fn print_json(value: &Value) -> Exit {
     print(&format!("{value:#}\n"))

@@ -110,7 +110,7 @@ impl Proxy {
             .await
             .map_err(|e| self.without_answer(e))?;
         let body: Value = answer.json().unwrap_or_default();
-        let is_ours = body.is_object();
+        let is_ours = body.get("deliveries").is_some_and(Value::is_array);
         let exit = match answer.status {
             200..=299 if is_ours => Exit::Done,
             status => exit_of(status),

@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
 
-use super::output::{is_json, json_arg, plain, print_json};
+use super::output::{entries, is_json, json_arg, place, print_json, word};
 use super::proxy::{self, Proxy, Told};
 use super::text::{self, Typed};
 use super::{Exit, Fault, print, say, wait_for};
 use crate::backends::Part;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings};
 use crate::dispatch::{Dispatcher, Platforms, Ready};
 use crate::domain::channel::{Destination, ResolveError};
@@ -101,10 +101,8 @@ fn show(told: &Told, is_json: bool) {
     if told.exit == Exit::Done {
         return;
     }
-    let entries = told.body.get("deliveries").and_then(Value::as_array);
-    let failed = entries
-        .into_iter()
-        .flatten()
+    let failed = entries(&told.body)
+        .iter()
         .filter(|entry| word(entry, "status") == "failed");
     let lines: Vec<String> = failed
         .map(|entry| format!("{}: {}", place(entry), word(entry, "detail")))
@@ -118,20 +116,11 @@ fn show(told: &Told, is_json: bool) {
 /// `delivered <id> mattermost:<id> https://…`
 fn line(receipt: &Value) -> String {
     let mut words = vec![word(receipt, "status"), word(receipt, "id")];
-    let entries = receipt.get("deliveries").and_then(Value::as_array);
-    for entry in entries.into_iter().flatten() {
+    for entry in entries(receipt) {
         words.extend([place(entry), word(entry, "link")]);
     }
     words.retain(|word| !word.is_empty());
     format!("{}\n", words.join(" "))
-}
-
-fn place(entry: &Value) -> String {
-    format!("{}:{}", word(entry, "backend"), word(entry, "channel"))
-}
-
-fn word(value: &Value, name: &str) -> String {
-    plain(value.get(name).and_then(Value::as_str).unwrap_or_default())
 }
 
 fn through_proxy(
@@ -187,50 +176,35 @@ fn unresolved(error: &ResolveError) -> String {
     }
 }
 
+/// Delivers to all destinations at once, each on its own; none gets anything if the message is too long for one.
 async fn deliver(
     settings: Settings,
     typed: Typed,
     destinations: &[Destination],
 ) -> Result<Told, Fault> {
-    let unavailable = |error: String| Fault::Line(Exit::Unavailable, error);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Metrics::new().map_err(|error| unavailable(format!("metrics: {error}")))?;
-    let wire = proxy::wire(&settings.client);
-    let deadline = clock.now() + typed.options.wait.unwrap_or(DEFAULT_WAIT);
-    let platforms = Platforms::new(
-        settings.platforms,
-        &settings.webhooks,
-        None,
-        clock,
-        Arc::new(metrics),
-    );
-    let dispatcher = Dispatcher::new(Arc::new(platforms), wire, None);
-    let is_dry = typed.options.dry;
+    let deadline = SystemClock.now() + typed.options.wait.unwrap_or(DEFAULT_WAIT);
+    let (is_dry, max_parts) = (typed.options.dry, settings.max_parts);
+    let dispatcher = dispatcher(settings)?;
     let post = post(typed)?;
-    let aims = destinations.iter().map(|to| dispatcher.ready(to, deadline));
-    let aims = join_all(aims).await.into_iter().zip(destinations);
-    let aimed: Vec<Aimed<'_>> = aims
-        .map(|(aim, to)| {
-            let parts = aim.as_ref().map(|ready| ready.render(&post));
-            let parts = parts.unwrap_or_default();
-            (to, aim, parts)
-        })
-        .collect();
-    if aimed
-        .iter()
-        .any(|(.., parts)| parts.len() > settings.max_parts)
-    {
+    let (dispatcher, post) = (&dispatcher, &post);
+    let aims = destinations.iter().map(|to| async move {
+        let ready = dispatcher.ready(to, deadline).await;
+        let parts = ready.as_ref().map(|ready| ready.render(post));
+        let parts = parts.unwrap_or_default();
+        (to, ready, parts)
+    });
+    let aimed: Vec<Aimed<'_>> = join_all(aims).await;
+    if aimed.iter().any(|(.., parts)| parts.len() > max_parts) {
         return Err(Fault::usage(format!(
-            "MESSAGE: it would take more than {} posts (MAX_PARTS); shorten it",
-            settings.max_parts
+            "MESSAGE: it would take more than {max_parts} posts (MAX_PARTS); shorten it"
         )));
     }
     let tries = aimed.iter().map(|(to, aim, parts)| async {
         match aim {
-            Err(failure) => (
-                Delivery::untried(to.backend, to.channel(), failure),
-                Some(failure.clone()),
-            ),
+            Err(failure) => {
+                let entry = Delivery::untried(to.backend, to.channel(), failure);
+                (entry, Some(failure.clone()))
+            }
             Ok(ready) if is_dry => (Delivery::dry(ready, parts), None),
             Ok(ready) => {
                 let outcome = dispatcher.deliver(ready, parts, deadline).await;
@@ -252,6 +226,21 @@ async fn deliver(
         body: serde_json::to_value(&receipt).unwrap_or_default(),
         line: String::new(),
     })
+}
+
+/// The proxy's own way to the platforms, without an outbox.
+fn dispatcher(settings: Settings) -> Result<Dispatcher, Fault> {
+    let metrics = Metrics::new()
+        .map_err(|error| Fault::Line(Exit::Unavailable, format!("metrics: {error}")))?;
+    let wire = proxy::wire(&settings.client);
+    let platforms = Platforms::new(
+        settings.platforms,
+        &settings.webhooks,
+        None,
+        Arc::new(SystemClock),
+        Arc::new(metrics),
+    );
+    Ok(Dispatcher::new(Arc::new(platforms), wire, None))
 }
 
 fn post(typed: Typed) -> Result<Post, Fault> {

@@ -172,7 +172,7 @@ fn the_channels_come_as_json() {
     assert_eq!((&ops["name"], &ops["note"]), (&json!("#ops"), &json!("")));
 }
 
-/// Names are foreign words, and a terminal acts on what it is sent. Direct messages and archived channels are left out;
+/// D3, E5: names are foreign words, and a terminal acts on what it is sent. Direct messages and archived channels are left out;
 /// a list of many hundred kilobytes is read.
 #[test]
 fn a_long_and_hostile_list_is_only_shown() {

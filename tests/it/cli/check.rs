@@ -96,7 +96,7 @@ fn faults_of_the_environment_are_those_of_serve() {
     assert_eq!(checked.stderr, served.stderr);
 }
 
-/// E1: a webhook's URL is its credential.
+/// G1: a webhook's URL is its credential.
 #[test]
 fn webhooks_are_named_by_their_alias_and_not_tried() {
     let slack = Slack::start();

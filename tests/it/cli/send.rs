@@ -263,7 +263,7 @@ fn through_a_proxy_it_posts_with_the_token_of_the_environment() {
     assert_eq!(texts, ["../a//b?c#d %2F", "second"]);
 }
 
-/// A2: whoever names another address must not hand out the server's own secrets by that.
+/// G1: whoever names another address must not hand out the server's own secrets by that.
 #[test]
 fn a_secret_of_the_server_goes_to_no_named_address() {
     let there = Upstream::start(|_| Reply::status(204));
@@ -273,6 +273,20 @@ fn a_secret_of_the_server_goes_to_no_named_address() {
 
     let asked = there.requests();
     assert_eq!(asked[0].header("authorization"), None);
+}
+
+/// E3: where a redirect leads nothing goes.
+#[test]
+fn a_redirect_is_not_followed() {
+    let there = Upstream::start(|_| Reply::status(204));
+    let to = there.url();
+    let here = Upstream::start(move |_| Reply::status(307).header("Location", &to));
+    let setup = Proxy::setup().set("PROXY_TOKEN", CI);
+
+    let ended = send(setup, &["demo", "hello", "--to", &here.url()]);
+
+    assert!(line(&ended, 69).contains("answers 307"), "{}", ended.stderr);
+    assert!(there.requests().is_empty());
 }
 
 #[test]

@@ -260,9 +260,9 @@ fn standard_input_is_text_of_at_most_a_url() {
     assert!(line(&given(Vec::new()), 64).contains("MESSAGE"));
 }
 
-/// A key is in no output, whatever is asked for (`run` looks for it).
+/// G1: a key is in no output, whatever is asked for (`run` looks for it).
 #[test]
-fn only_the_signature_of_a_key_is_shown() {
+fn a_key_is_shown_as_its_signature_alone() {
     let key = unique("k", 40);
     let ended = Proxy::setup()
         .set("SIGNING_KEYS", &*key)

@@ -146,6 +146,7 @@ fn bash_completes_commands_and_options() {
 
     assert_eq!(completed(&["deliv"]), "deliveries");
     assert!(completed(&["url", "--"]).contains("--expires"));
+    assert!(completed(&["slack-manifest", "--h"]).contains("--host"));
 }
 
 #[test]
