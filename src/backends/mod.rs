@@ -6,6 +6,8 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod conversations;
+pub mod install;
 mod listing;
 pub mod mattermost;
 pub mod slack;
@@ -24,7 +26,9 @@ use crate::domain::quota::Limit;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
+pub use conversations::Conversations;
 pub use listing::{Listed, Listing, Page};
+pub use teams::Door;
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
@@ -59,6 +63,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
 }
 
 /// A configured platform.
@@ -105,6 +111,11 @@ pub trait Backend: Send + Sync {
         _cursor: Option<&'a str>,
     ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
         Box::pin(async { Ok(Listing::None("it shows a bot no list of channels")) })
+    }
+
+    /// How workspaces install its app, if they can.
+    fn installer(&self) -> Option<&dyn install::Installer> {
+        None
     }
 
     /// The bot's own user id, where the platform has such and tells it.

@@ -1,8 +1,10 @@
 //! `check`: every configured credential against its platform, and whatever else of the configuration can be looked at
 //! without changing it. It posts nothing.
 
+mod asked;
 mod places;
 
+use asked::Asked;
 use clap::{ArgMatches, Command};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -154,12 +156,18 @@ async fn platforms(settings: &Settings) -> Vec<Finding> {
     progress.show(&format!("asking {} …", names.join(", ")));
     let wire = &wire;
     let checks = bots().map(|(name, bot)| async move {
-        let answer = tokio::time::timeout_at(deadline.into(), bot.check(wire)).await;
+        let asked = Asked::of(wire);
+        let answer = tokio::time::timeout_at(deadline.into(), bot.check(&asked)).await;
         match answer {
             Ok(Ok(())) if name == CONSOLE => Finding::new(
                 name,
                 State::Ok,
                 "always there: prints posts to standard output",
+            ),
+            Ok(Ok(())) if !asked.anything() => Finding::new(
+                name,
+                State::Unchecked,
+                "no token of its own is set; those of workspaces lie sealed in the outbox, and /ready of the running proxy says how they do",
             ),
             Ok(Ok(())) => Finding::new(name, State::Ok, "it answers, and takes the credentials"),
             Ok(Err(failure)) => failed(name, &failure),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::output::plain;
 use super::{Exit, Fault, text};
 use crate::backends::Wire as _;
-use crate::backends::wire::{Call, WireError};
+use crate::backends::wire::{Call, MAX_LIST_BYTES, WireError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::CommandSettings;
 use crate::dispatch::{ClientSettings, HttpWire};
@@ -102,6 +102,7 @@ impl Proxy {
             .map_err(|_| Fault::usage("the address and the post make no URL; shorten it"))?;
         let call = Call {
             method,
+            max_answer_bytes: MAX_LIST_BYTES,
             ..Call::get(&uri, self.authorization.as_ref())
         };
         let answer = self

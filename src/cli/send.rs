@@ -16,7 +16,7 @@ use super::{Exit, Fault, print, say, wait_for};
 use crate::backends::Part;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings};
-use crate::dispatch::{Dispatcher, Platforms, Ready};
+use crate::dispatch::{Dispatcher, Installations, Platforms, Ready};
 use crate::domain::channel::{Destination, ResolveError};
 use crate::domain::delivery::{DeliveryId, Failure, Post};
 use crate::domain::message::Message;
@@ -237,6 +237,8 @@ fn dispatcher(settings: Settings) -> Result<Dispatcher, Fault> {
         settings.platforms,
         &settings.webhooks,
         None,
+        None,
+        Installations::new(settings.outbox.keys),
         Arc::new(SystemClock),
         Arc::new(metrics),
     );

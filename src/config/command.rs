@@ -3,7 +3,7 @@
 
 use envconfig::Envconfig;
 
-use super::{Settings, Vars, client, parse};
+use super::{Settings, Vars, client, read};
 use crate::dispatch::{self, ClientSettings, relay};
 use crate::domain::secret::Secret;
 use crate::domain::signing::SigningKeys;
@@ -103,7 +103,7 @@ pub fn parse_platforms(mut env: Env) -> Result<Settings, Faults> {
     ];
     let names = of_the_server.into_iter().flatten().map(|var| var.name);
     env.forget(names.chain(["TLS_CERT", "TLS_KEY"]));
-    parse(env)
+    read(env, false)
 }
 
 /// A secret that sees every receipt if there is one: a token with channels of its own sees only its own.

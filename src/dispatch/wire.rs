@@ -1,7 +1,7 @@
 //! The only outgoing client: one awc client per worker, with every limit in one place.
 //!
 //! No redirects (they carry credentials away), no decompression (a bomb), no environment proxies, one deadline
-//! around connection, request and whole answer, at most 64 KiB of answer.
+//! around connection, request and whole answer, at most as much of an answer as the call asks for.
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -25,10 +25,6 @@ use crate::backends::Wire;
 use crate::backends::wire::{Answer, Call, WireError};
 use crate::clock::Clock;
 
-/// The most of an answer that is read; a platform's answer to a post has some hundred bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-/// The same for a command's lists: Mattermost's of a team's channels is in no pages (reference/mattermost.md 10).
-const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 /// The longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Below the idle timeout of Mattermost (60 s), so that we close first.
@@ -101,7 +97,6 @@ pub struct HttpWire {
     clock: Arc<dyn Clock>,
     started: Instant,
     agent: &'static str,
-    max_answer_bytes: usize,
 }
 
 impl HttpWire {
@@ -114,16 +109,14 @@ impl HttpWire {
             clock,
             started,
             agent: USER_AGENT,
-            max_answer_bytes: MAX_ANSWER_BYTES,
         }
     }
 
-    /// The same for a command of a person: it may call a proxy, and reads long lists.
+    /// The same for a command of a person, which may call a proxy.
     #[must_use]
     pub fn for_commands(self) -> Self {
         Self {
             agent: COMMAND_AGENT,
-            max_answer_bytes: MAX_LIST_BYTES,
             ..self
         }
     }
@@ -167,7 +160,7 @@ impl HttpWire {
         if response.status().is_informational() {
             return Err(WireError::NoAnswer);
         }
-        let (body, truncated) = self.read(&mut response).await?;
+        let (body, truncated) = self.read(&mut response, call.max_answer_bytes).await?;
         let body = match call.authorization {
             Some(authorization) => without(body, credential(authorization)),
             None => body,
@@ -182,7 +175,11 @@ impl HttpWire {
 
     /// Reads up to the cap. A body that breaks off after the head is no usable answer to a success, and is
     /// classed by its status otherwise.
-    async fn read<S>(&self, response: &mut ClientResponse<S>) -> Result<(Bytes, bool), WireError>
+    async fn read<S>(
+        &self,
+        response: &mut ClientResponse<S>,
+        max_bytes: usize,
+    ) -> Result<(Bytes, bool), WireError>
     where
         S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
@@ -203,7 +200,7 @@ impl HttpWire {
                     whole.extend_from_slice(&chunk);
                 }
             }
-            if whole.len() + body.as_ref().map_or(0, Bytes::len) > self.max_answer_bytes {
+            if whole.len() + body.as_ref().map_or(0, Bytes::len) > max_bytes {
                 return Ok((Bytes::new(), true));
             }
         }

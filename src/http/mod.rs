@@ -14,6 +14,7 @@ pub mod settings;
 mod deliveries;
 pub mod extract;
 mod failed;
+mod install;
 mod log_budget;
 mod operate;
 mod post;
@@ -36,6 +37,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
+use crate::backends::Conversations;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::domain::channel::Directory;
@@ -66,6 +68,8 @@ pub struct State {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -75,6 +79,8 @@ pub struct State {
     /// The log, for its count of dropped lines.
     pub log: Option<Sink>,
     seen: inbound::Seen,
+    events: inbound::Seen,
+    begun: install::Begun,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -96,6 +102,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -126,7 +134,10 @@ impl State {
             callers: parts.callers,
             directory: parts.directory,
             inbound: parts.inbound,
+            conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
+            events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
+            begun: install::Begun::default(),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -181,6 +192,8 @@ impl State {
 const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// How long a platform's request is known again: longer than its signature is good (threats.md F2).
 const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long an event is known again where there is no outbox: Slack may repeat it for 24 h (reference/slack.md 6.2).
+const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.
@@ -256,6 +269,9 @@ async fn handle<'a>(
     let reads = matches!(method, "GET" | "HEAD");
     let reply = match route {
         Route::Unknown => refuse(not_found()),
+        Route::SlackInstall | Route::SlackInstalled if !install::is_on(context) => {
+            refuse(not_found())
+        }
         _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
         Route::Post { .. } => return posted(context, route, payload).await,
         Route::Delivery(id) if method == "DELETE" => deliveries::drop_one(context, id)
@@ -269,6 +285,11 @@ async fn handle<'a>(
             let (reply, facts) = inbound::receive(context, source, payload).await;
             return (reply, facts, None);
         }
+        // Not HEAD: it would use the state up.
+        Route::SlackInstall | Route::SlackInstalled if method != "GET" => refuse(read_only(route)),
+        Route::SlackInstall | Route::SlackInstalled if context.state.is_stopping() => {
+            refuse(inbound::stopping())
+        }
         _ if !reads => refuse(read_only(route)),
         Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
@@ -277,7 +298,8 @@ async fn handle<'a>(
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
         Route::Problems => operate::problems(),
-        Route::SlackInstall | Route::SlackInstalled => refuse(not_found()),
+        Route::SlackInstall => install::begin(context).unwrap_or_else(refuse),
+        Route::SlackInstalled => install::finish(context).await,
     };
     (reply, Facts::default(), None)
 }

@@ -18,6 +18,13 @@ pub(super) enum Reply {
     Options(&'static str),
     /// The internal API's answer, passed back as it is.
     Relayed(Box<RelayAnswer>),
+    /// A browser is sent elsewhere, with a cookie to come back with.
+    Redirect {
+        /// Where to.
+        location: String,
+        /// The value of `Set-Cookie`.
+        cookie: String,
+    },
     /// Anything else: status, media type, text.
     Text(u16, &'static str, Vec<u8>),
 }
@@ -74,6 +81,14 @@ impl Reply {
                 (builder, Vec::new())
             }
             Self::Relayed(answer) => relayed(*answer),
+            Self::Redirect { location, cookie } => {
+                let mut builder = HttpResponse::Found();
+                builder.insert_header((header::LOCATION, location));
+                builder.insert_header((header::SET_COOKIE, cookie));
+                builder
+                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                (builder, Vec::new())
+            }
             Self::Text(status, media, body) => {
                 let mut builder = HttpResponse::build(status_of(status));
                 builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));

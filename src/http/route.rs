@@ -152,6 +152,7 @@ impl<'a> Route<'a> {
             Self::Post { .. } => "POST, PUT, OPTIONS",
             Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Retry(_) | Self::Inbound(_) => "POST, OPTIONS",
+            Self::SlackInstall | Self::SlackInstalled => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }

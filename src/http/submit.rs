@@ -406,7 +406,8 @@ fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent
     entries.collect()
 }
 
-fn not_stored(error: &NotStored) -> Problem {
+/// Why nothing is promised.
+pub(super) fn not_stored(error: &NotStored) -> Problem {
     let (code, detail) = match error {
         NotStored::Full => (
             Code::OutboxFull,

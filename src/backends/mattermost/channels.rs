@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::answer::classify_list;
 use super::lookup::{is_id, unanswered};
 use super::{Bot, health};
-use crate::backends::wire::{Answer, Call, Wire};
+use crate::backends::wire::{Answer, Call, MAX_LIST_BYTES, Wire};
 use crate::backends::{Listed, Page};
 use crate::domain::delivery::{Failure, Refusal};
 
@@ -80,7 +80,10 @@ async fn get(bot: &Bot, wire: &dyn Wire, path: &str) -> Result<Answer, Failure> 
         Failure::refused(Refusal::Misconfigured, "", detail)
     })?;
     let answer = wire
-        .call(Call::get(&uri, Some(&bot.authorization)))
+        .call(Call {
+            max_answer_bytes: MAX_LIST_BYTES,
+            ..Call::get(&uri, Some(&bot.authorization))
+        })
         .await
         .map_err(unanswered)?;
     match classify_list::<serde::de::IgnoredAny>(&answer) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::{classify_read, unread};
 use super::is_target_id;
-use crate::backends::wire::{Answer, Call};
+use crate::backends::wire::{Answer, Call, MAX_LIST_BYTES};
 use crate::backends::{Listed, Page, Wire};
 use crate::domain::delivery::{Failure, Later};
 
@@ -115,7 +115,10 @@ async fn ask(
         text.extend(utf8_percent_encode(cursor, NON_ALPHANUMERIC));
     }
     let uri: Uri = text.parse().map_err(|_| unusable())?;
-    let call = Call::get(&uri, Some(authorization));
+    let call = Call {
+        max_answer_bytes: MAX_LIST_BYTES,
+        ..Call::get(&uri, Some(authorization))
+    };
     wire.call(call).await.map_err(unread)
 }
 

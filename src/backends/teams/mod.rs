@@ -29,12 +29,12 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 use http::Uri;
 
+use super::conversations::{Conversations, Reference};
 use super::wire::{Answer, Call};
 use super::{Backend, Kind, Listing, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
@@ -44,6 +44,7 @@ use place::Place;
 use render::Envelope;
 use settings::{Settings, Tenant};
 use token::{Token, Tokens};
+use trust::{TrustedHosts, service_of};
 
 /// Teams as a platform.
 pub const KIND: Kind = Kind {
@@ -69,13 +70,48 @@ struct Teams {
     tokens: Tokens,
     tenant: Tenant,
     service: WebUrl,
-    /// Where new threads are made.
-    threads: Uri,
+    trusted: TrustedHosts,
+    conversations: Arc<Conversations>,
 }
 
-fn configure(reader: &mut Reader<'_>, _: &Shared) -> Option<Arc<dyn Backend>> {
+/// Whom received activities must be for, and where they may say that answers go.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// `TEAMS_APP_ID`, in lower case as the platform writes it.
+    pub app_id: String,
+    /// The directory of a bot that belongs to one.
+    pub tenant: Option<String>,
+    /// `TEAMS_OPENID_URL`
+    pub openid: WebUrl,
+    trusted: TrustedHosts,
+}
+
+impl Door {
+    /// The door of the configured bot. Its faults are those that [`KIND`]'s own reading notes.
+    #[must_use]
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let settings = settings::read(reader)?;
+        Some(Self {
+            app_id: settings.app_id.to_ascii_lowercase(),
+            tenant: match settings.tenant {
+                Tenant::Single(id) => Some(id),
+                Tenant::Multi(_) => None,
+            },
+            openid: settings.openid,
+            trusted: settings.trusted,
+        })
+    }
+
+    /// E2: whether the bot's token may go to this service.
+    #[must_use]
+    pub fn trusts(&self, service_url: &str) -> bool {
+        service_of(service_url, &self.trusted).is_some()
+    }
+}
+
+fn configure(reader: &mut Reader<'_>, shared: &Shared) -> Option<Arc<dyn Backend>> {
     let settings = settings::read(reader)?;
-    match Teams::new(settings) {
+    match Teams::new(settings, Arc::clone(&shared.conversations)) {
         Ok(teams) => Some(Arc::new(teams)),
         Err(fault) => {
             reader.fault("TEAMS_SERVICE_URL or TEAMS_LOGIN_URL", fault);
@@ -85,37 +121,47 @@ fn configure(reader: &mut Reader<'_>, _: &Shared) -> Option<Arc<dyn Backend>> {
 }
 
 impl Teams {
-    fn new(settings: Settings) -> Result<Self, WebUrlError> {
+    fn new(settings: Settings, conversations: Arc<Conversations>) -> Result<Self, WebUrlError> {
         let tenant = settings.tenant.as_str();
         let login = settings
             .login
             .join(&format!("/{tenant}/oauth2/v2.0/token"))?;
         let scope = settings.scope();
+        settings.service.to_uri()?;
         Ok(Self {
             tokens: Tokens::new(login, &settings.app_id, &settings.password, scope),
-            threads: settings.service.join("/v3/conversations")?,
             tenant: settings.tenant,
             service: settings.service,
+            trusted: settings.trusted,
+            conversations,
         })
     }
 
-    /// Where a post to this place goes. The one URL that is made for a message is a conversation's, whose
-    /// id is part of it.
-    fn uri(&self, place: Place<'_>) -> Result<Cow<'_, Uri>, Failure> {
-        match place {
-            Place::Channel(_) => Ok(Cow::Borrowed(&self.threads)),
+    /// What is known of the conversation of this target.
+    fn known(&self, target: &str) -> Option<Reference> {
+        self.conversations.get(place::bare(target))
+    }
+
+    /// Where a post to this place goes: the service that the platform named for the conversation, else the configured one.
+    /// What was remembered under another list of trusted hosts may not be trusted any more.
+    fn uri(&self, target: &str) -> Result<Uri, Failure> {
+        let path = match Place::parse(target)? {
+            Place::Channel(_) => "/v3/conversations".to_owned(),
             Place::Conversation(id) => {
-                let path = format!("/v3/conversations/{}/activities", place::encoded(id));
-                self.service.join(&path).map(Cow::Owned).map_err(|_| {
-                    let detail = "this Teams id cannot be part of a URL; copy it again";
-                    Failure::refused(Refusal::UnknownChannel, "", detail)
-                })
+                format!("/v3/conversations/{}/activities", place::encoded(id))
             }
-        }
+        };
+        let known = self.known(target);
+        let service = known.and_then(|known| service_of(&known.service_url, &self.trusted));
+        let service = service.as_ref().unwrap_or(&self.service);
+        service.join(&path).map_err(|_| {
+            let detail = "this Teams id cannot be part of a URL; copy it again";
+            Failure::refused(Refusal::UnknownChannel, "", detail)
+        })
     }
 
     async fn post(&self, wire: &dyn Wire, target: &str, part: &Part) -> Result<Posted, Failure> {
-        let uri = self.uri(Place::parse(target)?)?;
+        let uri = self.uri(target)?;
         let token = self.tokens.get(wire).await?;
         let mut answer = send(wire, &uri, &token, part).await?;
         if answer.status == UNAUTHORIZED {
@@ -138,10 +184,12 @@ async fn send(wire: &dyn Wire, uri: &Uri, token: &Token, part: &Part) -> Result<
 
 impl Backend for Teams {
     fn render(&self, post: &Post, to: &Recipient) -> Vec<Part> {
-        let tenant = match &self.tenant {
+        let known = self.known(to.channel());
+        let tenant = known.as_ref().and_then(|known| known.tenant_id.as_deref());
+        let tenant = tenant.or(match &self.tenant {
             Tenant::Single(id) => Some(id.as_str()),
             Tenant::Multi(_) => None,
-        };
+        });
         // A target that cannot be posted to is refused by `deliver`; a dry run still shows the message.
         let envelope = match Place::parse(to.channel()) {
             Ok(Place::Channel(channel)) => Envelope::Thread { tenant, channel },

@@ -91,6 +91,21 @@ fn teams_says_how_an_id_is_found() {
 }
 
 #[test]
+fn an_app_that_is_only_installed_says_how_an_id_is_found() {
+    let setup = Proxy::setup()
+        .set("SLACK_CLIENT_ID", "1234567890.1234567890")
+        .set("SLACK_CLIENT_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0");
+
+    let ended = channels(setup);
+
+    assert!(
+        line(&ended, 0).contains("slack:T0TEAM001/"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn one_platform_can_be_asked_alone() {
     let (mattermost, slack) = (Mattermost::start(), Slack::start());
     let setup = Proxy::setup().with(&mattermost).with(&slack);

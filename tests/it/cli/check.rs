@@ -187,6 +187,22 @@ fn the_findings_come_as_json() {
     assert_eq!(found.len(), 5, "{found:?}");
 }
 
+/// An app that is only installed has no token here, so nothing was shown.
+#[test]
+fn what_nothing_was_asked_for_is_not_called_ok() {
+    let folder = Folder::new();
+    let setup = Proxy::setup()
+        .outbox(&folder)
+        .set("SLACK_CLIENT_ID", "1234567890.1234567890")
+        .set("SLACK_CLIENT_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+        .set("STORE_KEY", "5a0c7f3e91d24b68a7f0c1e2d3b4a596");
+
+    let ended = check(setup);
+
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(row(&ended.stdout, "slack")[0], "unchecked");
+}
+
 /// A secret of the platform's variables may stand in a file; a missing one is a fault of one line.
 #[test]
 fn a_secret_in_a_file_is_read_as_for_serve() {
