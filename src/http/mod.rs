@@ -12,13 +12,16 @@ pub mod receipt;
 pub mod settings;
 
 mod deliveries;
+mod events;
 pub mod extract;
 mod failed;
 mod install;
 mod log_budget;
 mod operate;
+mod page;
 mod post;
 mod preview;
+mod reader;
 mod replay;
 mod reply;
 pub mod route;
@@ -88,6 +91,7 @@ pub struct State {
     refused: AtomicU64,
     gets: Replays<Receipt>,
     onces: Replays<([u8; 16], Receipt)>,
+    streams: Arc<events::Streams>,
 }
 
 /// What [`State`] is made of.
@@ -149,6 +153,7 @@ impl State {
             refused: AtomicU64::new(0),
             gets: Replays::new(GETS_REMEMBERED_FOR),
             onces: Replays::new(KEYS_REMEMBERED_FOR),
+            streams: Arc::default(),
         }
     }
 
@@ -280,7 +285,11 @@ async fn handle<'a>(
         Route::Retry(id) if method == "POST" => {
             deliveries::retry(context, id).await.unwrap_or_else(refuse)
         }
-        Route::Retry(_) => refuse(read_only(route)),
+        Route::Sign if method == "POST" => page::sign::answer(context, payload)
+            .await
+            .unwrap_or_else(refuse),
+        Route::Events if method == "GET" => events::open(context).unwrap_or_else(refuse),
+        Route::Retry(_) | Route::Sign | Route::Events => refuse(read_only(route)),
         Route::Inbound(source) => {
             let (reply, facts) = inbound::receive(context, source, payload).await;
             return (reply, facts, None);
@@ -293,7 +302,9 @@ async fn handle<'a>(
         _ if !reads => refuse(read_only(route)),
         Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
-        Route::Home => operate::home(context),
+        Route::Home => page::home(context),
+        Route::Asset(asset) => page::asset(context, asset),
+        Route::Channels => page::channels::list(context).unwrap_or_else(refuse),
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
@@ -376,7 +387,7 @@ fn read_only(route: Route<'_>) -> Problem {
         allow: Some(allow),
         ..Problem::new(
             Code::MethodNotAllowed,
-            format!("this path is read only; send one of {allow}"),
+            format!("this path does not take the method; send one of {allow}"),
         )
     }
 }

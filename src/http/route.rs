@@ -5,6 +5,8 @@
 
 use crate::inbound::Source;
 
+use super::page::Asset;
+
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -17,6 +19,14 @@ pub enum Route<'a> {
     },
     /// The page for people.
     Home,
+    /// A file of that page.
+    Asset(&'static Asset),
+    /// The channels a caller may choose.
+    Channels,
+    /// Make a signed URL.
+    Sign,
+    /// The receipts that change.
+    Events,
     /// The process lives.
     Health,
     /// It can take posts.
@@ -54,6 +64,7 @@ pub enum Form<'a> {
 
 const POST: &str = "/post/channel/";
 const DELIVERIES: &str = "/deliveries/";
+const ASSETS: &str = "/assets/";
 
 impl<'a> Route<'a> {
     /// Finds the route of a raw path.
@@ -66,6 +77,9 @@ impl<'a> Route<'a> {
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
             "/deliveries" => Self::Deliveries,
+            "/channels" => Self::Channels,
+            "/sign" => Self::Sign,
+            "/events" => Self::Events,
             "/slack/install" => Self::SlackInstall,
             "/no-auth/provider-token/slack" => Self::SlackInstalled,
             _ => Self::deeper(path),
@@ -78,6 +92,9 @@ impl<'a> Route<'a> {
         }
         if let Some(rest) = path.strip_prefix(DELIVERIES) {
             return Self::delivery(rest);
+        }
+        if let Some(name) = path.strip_prefix(ASSETS) {
+            return Asset::of(name).map_or(Self::Unknown, Self::Asset);
         }
         Source::of(path).map_or(Self::Unknown, Self::Inbound)
     }
@@ -129,6 +146,10 @@ impl<'a> Route<'a> {
             Self::Metrics => "/metrics",
             Self::Problems => "/problems",
             Self::Deliveries => "/deliveries",
+            Self::Asset(_) => "/assets/{name}",
+            Self::Channels => "/channels",
+            Self::Sign => "/sign",
+            Self::Events => "/events",
             Self::Delivery(_) => "/deliveries/{id}",
             Self::Retry(_) => "/deliveries/{id}/retry",
             Self::Inbound(source) => source.path(),
@@ -151,8 +172,8 @@ impl<'a> Route<'a> {
             Self::Post { .. } if get_posts => "GET, POST, PUT, OPTIONS",
             Self::Post { .. } => "POST, PUT, OPTIONS",
             Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
-            Self::Retry(_) | Self::Inbound(_) => "POST, OPTIONS",
-            Self::SlackInstall | Self::SlackInstalled => "GET, OPTIONS",
+            Self::Retry(_) | Self::Inbound(_) | Self::Sign => "POST, OPTIONS",
+            Self::Events | Self::SlackInstall | Self::SlackInstalled => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -225,6 +246,11 @@ mod tests {
             "/deliveries/x/y",
             "/deliveries/x/retry/",
             "/ready%20",
+            "/assets/",
+            "/assets/other.js",
+            "/assets/app%2Ejs",
+            "/assets/../app.js",
+            "/assets/app.js/",
             "*",
         ] {
             assert_eq!(Route::of(path), Route::Unknown, "{path}");

@@ -111,7 +111,8 @@ impl Request<'_> {
         let Patience { deadline, is_async } = submission.patience;
         // Who may post where is found out however short the caller's patience is.
         let scope_deadline = deadline.max(self.context.state.clock.now() + SCOPE_DEADLINE);
-        self.check_scope(submission.caller, submission.destinations, scope_deadline)
+        self.context
+            .check_scope(submission.caller, submission.destinations, scope_deadline)
             .await?;
         let once = self.once(&submission);
         let aims = submission

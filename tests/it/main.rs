@@ -25,6 +25,7 @@ mod limits;
 mod mattermost;
 mod operating;
 mod outbox;
+mod page;
 mod posting;
 mod process;
 mod raw;

@@ -152,7 +152,6 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
             &Webhooks::default(),
             None,
             None,
-            None,
             Installations::new(StoreKeys::parse(KEY).unwrap()),
             Arc::clone(&clock),
             Arc::new(Metrics::new().unwrap()),

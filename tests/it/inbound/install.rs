@@ -336,8 +336,8 @@ fn without_a_bot_token_a_channel_needs_its_workspace() {
     let (slack, folder) = (Slack::start(), Folder::new());
     let proxy = setup(&slack, &folder).start();
 
-    let answer = proxy.post_message(&slack.channel("ops"), "which workspace?", &[]);
-    let name = proxy.post_message("slack:#ops", "which workspace?", &[]);
+    let answer = proxy.post_message(&slack.channel("ops"), "a text of nobody else", &[]);
+    let name = proxy.post_message("slack:#ops", "a text of nobody else", &[]);
 
     assert_eq!((answer.status, name.status), (404, 404));
     assert!(detail(&answer).contains("TEAMID/CHANNEL"));

@@ -9,6 +9,7 @@
 )]
 
 pub mod bot_framework;
+pub mod browser;
 pub mod canary;
 pub mod client;
 pub mod console;
@@ -34,6 +35,7 @@ pub mod upstream;
 pub mod wire;
 
 pub use bot_framework::BotFramework;
+pub use browser::Browser;
 pub use client::{Client, Connection, Response};
 pub use console::{printed, printed_for, unlimited};
 pub use encoding::{message_path, percent_decode, percent_encode};
