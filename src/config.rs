@@ -18,6 +18,10 @@ use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
 use crate::http::{self, caller, limit};
 use crate::telemetry;
 
+mod command;
+
+pub use command::{CommandSettings, parse_for_commands, parse_platforms};
+
 /// What the program runs with.
 pub struct Settings {
     /// How the server listens and what it accepts.
@@ -110,6 +114,12 @@ pub const VARS: &[Var] = &[
         secret: false,
         doc: "a PEM file with the CA of chat servers that have a private one",
     },
+    Var {
+        name: "PROXY_TOKEN",
+        default: "",
+        secret: true,
+        doc: "the secret with which `send --to` and `deliveries` call a running proxy; the server does not read it",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -168,7 +178,12 @@ pub fn read_log(env: &Env) -> telemetry::Settings {
 ///
 /// # Errors
 /// Every fault, one line each.
-pub fn parse(mut env: Env) -> Result<Settings, Faults> {
+pub fn parse(env: Env) -> Result<Settings, Faults> {
+    read(env, true)
+}
+
+/// What is kept matters to a server alone.
+fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
     let mut faults = Faults::default();
     env.settle(all_vars(), &mut faults);
     let mut reader = Reader::new(&env, faults);
@@ -221,7 +236,9 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     }
     let mut warnings = warnings(&mut reader, &callers, &http);
     let outbox = OutboxSettings::read(&mut reader, &mut warnings);
-    can_keep_installations(&mut reader, &outbox);
+    if is_server {
+        can_keep_installations(&mut reader, &outbox);
+    }
     let mut inbound = http::inbound::Settings::read(&mut reader);
     // The bot's own reading has noted the faults.
     inbound.teams = Door::read(&mut Reader::new(&env, Faults::default()));

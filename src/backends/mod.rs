@@ -8,6 +8,7 @@
 pub mod console;
 pub mod conversations;
 pub mod install;
+mod listing;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -26,6 +27,7 @@ use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
 pub use conversations::Conversations;
+pub use listing::{Listed, Listing, Page};
 pub use teams::Door;
 pub use wire::Wire;
 
@@ -99,6 +101,16 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// One page of the channels that the bot can see: the first without a cursor, then that of the page before.
+    /// The caller keeps the waits that the platform asks for.
+    fn list<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+        _cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async { Ok(Listing::None("it shows a bot no list of channels")) })
     }
 
     /// How workspaces install its app, if they can.

@@ -38,6 +38,8 @@ pub struct Call<'a> {
 
 /// What is read of an answer, unless a call says otherwise; a platform's answer to a post has some hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The same of a list that a person asks for: Mattermost's of a team's channels is in no pages (reference/mattermost.md 10).
+pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a platform answered.
 #[derive(Debug, Clone, Default)]

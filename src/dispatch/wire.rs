@@ -36,6 +36,8 @@ const MIN_CREDENTIAL_BYTES: usize = 8;
 /// How this program names itself to platforms; also how it knows another of its kind.
 pub const PRODUCT: &str = "message-webhook-proxy/";
 const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
+/// A proxy refuses posts of another proxy; a person's command is none.
+const COMMAND_AGENT: &str = concat!("message-webhook-proxy-cli/", env!("CARGO_PKG_VERSION"));
 
 /// What a worker needs to make its client.
 #[derive(Clone)]
@@ -94,6 +96,7 @@ pub struct HttpWire {
     settings: ClientSettings,
     clock: Arc<dyn Clock>,
     started: Instant,
+    agent: &'static str,
 }
 
 impl HttpWire {
@@ -105,6 +108,16 @@ impl HttpWire {
             settings: settings.clone(),
             clock,
             started,
+            agent: USER_AGENT,
+        }
+    }
+
+    /// The same for a command of a person, which may call a proxy.
+    #[must_use]
+    pub fn for_commands(self) -> Self {
+        Self {
+            agent: COMMAND_AGENT,
+            ..self
         }
     }
 
@@ -131,7 +144,7 @@ impl HttpWire {
         let mut request = self
             .client()
             .request(call.method, call.uri)
-            .insert_header((header::USER_AGENT, USER_AGENT))
+            .insert_header((header::USER_AGENT, self.agent))
             .insert_header((header::ACCEPT, "application/json"));
         if let Some(authorization) = call.authorization {
             request = request.insert_header((header::AUTHORIZATION, authorization.clone()));

@@ -272,7 +272,7 @@ const BACKENDS: &[(&str, &str)] = &[
     ("TEAMS_TENANT_ID", "3b0f1c22-0000-4000-8000-000000000001"),
 ];
 /// Variables that take any text.
-const FREE: &[&str] = &["METRICS_TOKEN"];
+const FREE: &[&str] = &["METRICS_TOKEN", "PROXY_TOKEN"];
 
 #[test]
 fn every_malformed_value_is_refused_by_the_name_of_its_variable() {

@@ -13,6 +13,7 @@ mod answers;
 mod architecture;
 mod callers;
 mod channels;
+mod cli;
 mod config;
 mod delivery;
 mod deploy;

@@ -5,6 +5,7 @@
 //! follow redirects: the dispatcher does the first three, nobody the last.
 
 mod answer;
+mod channels;
 mod codes;
 mod install;
 mod lookup;
@@ -26,7 +27,7 @@ use http::{HeaderValue, Uri};
 
 use super::install::{Grant, Installation, Installer, NoRoom};
 use super::wire::Call;
-use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use super::{Backend, Kind, Listing, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
 use crate::domain::mention::Mentions;
 use crate::domain::web_url::WebUrl;
@@ -89,6 +90,10 @@ struct Vars {
     #[envconfig(from = "SLACK_CLIENT_SECRET")]
     client_secret: Option<String>,
 }
+
+/// Why there is no list without `SLACK_BOT_TOKEN`.
+const NO_LIST: &str = "the tokens of workspaces that have installed the app are the running proxy's alone: say '@bot where' in a \
+     channel to be told its address, which begins with the workspace's id (slack:T0TEAM001/C0OPS0001)";
 
 /// The bot of one workspace, and of those that have installed the app.
 struct Slack {
@@ -312,6 +317,21 @@ impl Backend for Slack {
                 },
             };
             self.test(wire, workspace.as_deref()).await
+        })
+    }
+
+    /// Of the workspace of `SLACK_BOT_TOKEN`: what was installed lies sealed in the outbox of a server.
+    fn list<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async move {
+            let Some(authorization) = &self.authorization else {
+                return Ok(Listing::None(NO_LIST));
+            };
+            let page = channels::page(wire, &self.methods.list, authorization, cursor).await?;
+            Ok(Listing::Page(page))
         })
     }
 

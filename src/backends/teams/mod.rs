@@ -36,7 +36,7 @@ use http::Uri;
 
 use super::conversations::{Conversations, Reference};
 use super::wire::{Answer, Call};
-use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use super::{Backend, Kind, Listing, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
 use crate::domain::web_url::{WebUrl, WebUrlError};
 use crate::env::Reader;
@@ -59,6 +59,9 @@ pub const KIND: Kind = Kind {
 };
 
 const PLATFORM: &str = "Teams";
+/// The connector names the channels of a team only to who knows its id already (reference/teams.md 2, 5.3).
+const NO_LIST: &str = "Teams shows a bot no list of channels: say '@bot where' in a channel to be told its address, or take the \
+     part that begins 19: and ends @thread.tacv2 from the channel's link (Get link to channel), percent-decoded";
 /// The answer that may be the token's age rather than wrong credentials.
 const UNAUTHORIZED: u16 = 401;
 
@@ -206,5 +209,12 @@ impl Backend for Teams {
 
     fn check<'a>(&'a self, wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.tokens.check(wire))
+    }
+    fn list<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+        _cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async { Ok(Listing::None(NO_LIST)) })
     }
 }
