@@ -18,6 +18,7 @@ mod config;
 mod delivery;
 mod deploy;
 mod diagrams;
+mod docs;
 mod fixture;
 mod inbound;
 mod ledger;
