@@ -15,7 +15,14 @@ use world::World;
 const MAX_NOT_RUN: usize = 3;
 /// What a block may be. A language that is not here would be neither executed nor read.
 const LANGUAGES: &[&str] = &[
-    "sh", "json", "yaml", "nginx", "caddy", "groovy", "dockerfile", "text",
+    "sh",
+    "json",
+    "yaml",
+    "nginx",
+    "caddy",
+    "groovy",
+    "dockerfile",
+    "text",
 ];
 
 #[test]
@@ -41,6 +48,7 @@ fn is_for_callers(page: &Page) -> bool {
 fn run_pages(wanted: impl Fn(&Page) -> bool) {
     let pages: Vec<Page> = pages().into_iter().filter(wanted).collect();
     assert!(!pages.is_empty());
+    let mut faults = Vec::new();
     for page in pages {
         let world = World::new();
         for section in page.sections() {
@@ -49,19 +57,49 @@ fn run_pages(wanted: impl Fn(&Page) -> bool) {
                 .filter(|block| block.language == "sh" && block.not_run.is_none())
                 .collect();
             if !commands.is_empty() {
-                world.run(&page.name, &commands);
+                faults.extend(world.run(&page.name, &commands).err());
             }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n----\n"));
 }
 
 #[test]
 fn what_is_pasted_into_other_systems_posts() {
     for page in pages() {
         let world = World::new();
-        for block in page.blocks.iter().filter(|block| block.not_run.is_none()) {
-            snippets::check(&world, &page.name, block);
-        }
+        let posts: usize = page
+            .blocks
+            .iter()
+            .filter(|block| block.not_run.is_none())
+            .map(|block| snippets::check(&world, &page.name, block))
+            .sum();
+        assert!(posts > 0 || !is_for_callers(&page), "{}", page.name);
+    }
+}
+
+/// Where the page at `/` has its reader put the token, the recipes do as well.
+#[test]
+fn the_page_and_the_recipes_agree() {
+    let snippets =
+        std::fs::read_to_string(world::root().join("src/http/page/snippets.js")).unwrap();
+    for (page, agreed) in [
+        ("docs/ci-github-actions.md", "${{ secrets.PROXY_TOKEN }}"),
+        ("docs/ci-gitlab.md", "image: curlimages/curl"),
+        ("docs/ci-gitlab.md", "stage: .post"),
+        (
+            "docs/ci-jenkins.md",
+            "[string(credentialsId: 'proxy-token', variable: 'PROXY_TOKEN')]",
+        ),
+        ("docs/ci-circleci.md", "name: Tell the channel"),
+        (
+            "docs/senders.md",
+            "HEALTHCHECK --interval=1m --retries=1 CMD curl -fsS http://localhost/health",
+        ),
+    ] {
+        let recipe = std::fs::read_to_string(world::root().join(page)).unwrap();
+        assert!(recipe.contains(agreed), "{page}: {agreed}");
+        assert!(snippets.contains(agreed), "snippets.js: {agreed}");
     }
 }
 
@@ -125,8 +163,8 @@ fn leads_somewhere(pages: &[Page], from: &Page, target: &str) -> bool {
     let file = from.resolve(path);
     let exists = world::root().join(&file).exists();
     let known = pages.iter().find(|page| page.name == file);
-    let found = anchor.is_empty()
-        || known.is_some_and(|page| page.anchors.iter().any(|one| one == anchor));
+    let found =
+        anchor.is_empty() || known.is_some_and(|page| page.anchors.iter().any(|one| one == anchor));
     exists && found
 }
 
@@ -150,6 +188,8 @@ fn every_page_is_reached_from_the_readme() {
 fn every_variable_that_is_exported_is_read_by_the_program() {
     let known: BTreeSet<String> = message_webhook_proxy::config::all_vars()
         .flat_map(|var| [var.name.to_owned(), format!("{}_FILE", var.name)])
+        // Heroku's own.
+        .chain(["DYNO".to_owned()])
         .collect();
     for page in pages() {
         for block in page.blocks.iter().filter(|block| block.language == "sh") {
@@ -161,9 +201,7 @@ fn every_variable_that_is_exported_is_read_by_the_program() {
                 let Some((name, _)) = word.split_once('=') else {
                     continue;
                 };
-                let is_name = name
-                    .chars()
-                    .all(|c| c.is_ascii_uppercase() || c == '_');
+                let is_name = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
                 assert!(
                     !is_name || known.contains(name),
                     "{}:{}: {name}",

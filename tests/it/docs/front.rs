@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use super::world::World;
-use crate::support::{Client, DEADLINE, Folder};
+use crate::support::{Client, DEADLINE, Folder, peers};
 
 /// Encoded, and what must be posted.
 const MESSAGES: &[(&str, &str)] = &[
@@ -43,7 +43,10 @@ pub fn hands_on_every_message(world: &World, server: &str) {
     let client = Client::new(nginx.addr);
     let bearer = format!("Bearer {}", world.token());
     let long = "x".repeat(LONG);
-    let cases = MESSAGES.iter().copied().chain([(long.as_str(), long.as_str())]);
+    let cases = MESSAGES
+        .iter()
+        .copied()
+        .chain([(long.as_str(), long.as_str())]);
     for (at, (encoded, text)) in cases.enumerate() {
         let answer = client.request(
             "POST",
@@ -57,7 +60,10 @@ pub fn hands_on_every_message(world: &World, server: &str) {
 
 fn start(world: &World, server: &str) -> Nginx {
     let folder = Folder::new();
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let server: String = server
         .lines()
         .filter(|line| !line.trim_start().starts_with("ssl_"))
@@ -77,6 +83,7 @@ fn start(world: &World, server: &str) -> Nginx {
         format!("daemon off;\nmaster_process off;\npid {path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{server}}}\n"),
     )
     .unwrap();
+    peers::node();
     let child = Command::new("nginx")
         .arg("-c")
         .arg(&file)
@@ -84,7 +91,7 @@ fn start(world: &World, server: &str) -> Nginx {
         .arg("stderr")
         .stderr(Stdio::inherit())
         .spawn()
-        .expect("nginx, which tests/bench needs as well");
+        .expect("tests/peers/install has nginx");
     let nginx = Nginx {
         child,
         addr,

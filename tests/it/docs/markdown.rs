@@ -75,11 +75,14 @@ impl Page {
                 }
                 (None, None) => {
                     let heading = line.trim_start_matches('#');
-                    if let (true, Some(title)) = (heading.len() < line.len(), heading.strip_prefix(' ')) {
+                    if let (true, Some(title)) =
+                        (heading.len() < line.len(), heading.strip_prefix(' '))
+                    {
                         section += 1;
                         page.anchors.push(anchor(title, &mut seen));
                     }
-                    page.links.extend(links(line).map(|target| (number, target)));
+                    page.links
+                        .extend(links(line).map(|target| (number, target)));
                 }
             }
             above = line;

@@ -8,16 +8,39 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::markdown::Block;
-use crate::support::{Environment as _, Folder, Mattermost, Proxy, Reply, Slack, Teams, Upstream, unique};
+use crate::support::{
+    Environment as _, Folder, Mattermost, Proxy, Reply, Slack, Teams, Upstream, unique,
+};
 
 /// What no page may really do to this machine: they only look whether they are called sensibly.
 const STAND_INS: &[(&str, &[&str])] = &[
     ("cargo", &["run", "install", "build"]),
-    ("docker", &["build", "run", "compose", "exec", "cp", "stop", "start", "logs"]),
+    (
+        "docker",
+        &[
+            "build", "run", "compose", "exec", "cp", "stop", "start", "logs",
+        ],
+    ),
     ("git", &["push", "pull", "clone"]),
-    ("heroku", &["create", "stack:set", "config:set", "webhooks:add", "logs", "open"]),
-    ("kubectl", &["apply", "create", "rollout", "logs", "port-forward"]),
-    ("sudo", &["install", "cp", "systemctl", "nginx", "journalctl", "tee"]),
+    (
+        "heroku",
+        &[
+            "create",
+            "stack:set",
+            "config:set",
+            "webhooks:add",
+            "logs",
+            "open",
+        ],
+    ),
+    (
+        "kubectl",
+        &["apply", "create", "rollout", "logs", "port-forward"],
+    ),
+    (
+        "sudo",
+        &["install", "cp", "systemctl", "nginx", "journalctl", "tee"],
+    ),
 ];
 
 pub struct World {
@@ -59,7 +82,8 @@ impl World {
             .without_limits()
             .outbox(&folder)
             .start();
-        let stored = proxy.post_message_as(&token, "away", "for somebody who is away", &[("wait", "0")]);
+        let stored =
+            proxy.post_message_as(&token, "away", "for somebody who is away", &[("wait", "0")]);
         let queued = stored.json()["id"].as_str().unwrap().to_owned();
         let internal = Upstream::start(|_| Reply::status(200));
         let world = Self {
@@ -93,7 +117,13 @@ impl World {
         for name in ["bin", "home", "work", "work/tests"] {
             fs::create_dir(self.path(name)).unwrap();
         }
-        for name in ["deploy", "Dockerfile", "heroku.yml", "app.json"] {
+        for name in [
+            "deploy",
+            "Dockerfile",
+            "heroku.yml",
+            "app.json",
+            "Cargo.toml",
+        ] {
             symlink(root().join(name), self.path("work").join(name)).unwrap();
         }
         assert!(root().join("tests/run").exists());
@@ -104,54 +134,86 @@ impl World {
         )
         .unwrap();
         script(&self.path("bin/message-webhook-proxy"), &self.program());
+        script(&self.path("bin/stop-serving"), &self.stop());
+        script(&self.path("bin/wait-for-it"), &self.listening());
         for (tool, verbs) in STAND_INS {
             script(&self.path("bin").join(tool), &stand_in(tool, verbs));
         }
     }
 
-    /// The real program; `serve` goes to the background when it listens, and replaces the one before it.
+    /// The real program. `serve` tells who it is, and the fakes' addresses stand beside their credentials.
     fn program(&self) -> String {
         format!(
             r#"#!/bin/sh
+[ -z "${{SLACK_BOT_TOKEN:-}}${{SLACK_CLIENT_ID:-}}" ] || export SLACK_API_URL={slack}
+[ -z "${{TEAMS_APP_ID:-}}" ] || export TEAMS_LOGIN_URL={login} TEAMS_SERVICE_URL={service}
 case "${{1:-serve}}" in serve) ;; *) exec {real} "$@" ;; esac
-if [ -s {pids} ]; then
-    read -r old <{pids}
-    kill "$old" 2>/dev/null
-    while kill -0 "$old" 2>/dev/null; do sleep 0.02; done
-fi
-{real} "$@" >>{log} 2>&1 &
-echo $! >{pids}
+echo $$ >{pid}
+exec {real} "$@" >>{log} 2>&1
+"#,
+            real = env!("CARGO_BIN_EXE_message-webhook-proxy"),
+            pid = self.path("pid").display(),
+            log = self.path("serve.log").display(),
+            slack = self.slack.api_url(),
+            login = self.teams.url(),
+            service = self.teams.service_url(),
+        )
+    }
+
+    /// Ends the session's proxy, if there is one.
+    fn stop(&self) -> String {
+        format!(
+            r#"#!/bin/sh
+[ -s {pid} ] || exit 0
+read -r old <{pid}
+kill "$old" 2>/dev/null
+while kill -0 "$old" 2>/dev/null; do sleep 0.02; done
+rm -f {pid}
+"#,
+            pid = self.path("pid").display(),
+        )
+    }
+
+    /// Waits until the session's proxy listens, or has ended.
+    fn listening(&self) -> String {
+        format!(
+            r#"#!/bin/sh
+while [ ! -s {pid} ]; do sleep 0.02; done
+read -r pid <{pid}
 until {real} healthcheck >/dev/null 2>&1; do
-    kill -0 $! 2>/dev/null || {{ cat {log} >&2; exit 1; }}
+    kill -0 "$pid" 2>/dev/null || {{ cat {log} >&2; exit 1; }}
     sleep 0.02
 done
 "#,
             real = env!("CARGO_BIN_EXE_message-webhook-proxy"),
-            pids = self.path("pid").display(),
+            pid = self.path("pid").display(),
             log = self.path("serve.log").display(),
         )
     }
 
     /// Executes the blocks in one shell; each answer of HTTP is a success, or the status that the line's comment says.
-    #[track_caller]
-    pub fn run(&self, page: &str, blocks: &[&Block]) {
+    pub fn run(&self, page: &str, blocks: &[&Block]) -> Result<(), String> {
         let text: String = blocks.iter().map(|block| block.text.as_str()).collect();
-        let serves = if text.contains("localhost:3000") { "message-webhook-proxy\n" } else { "" };
-        let output = self.shell(&format!("{serves}{}", self.fill(&text)), &[]);
+        let first = if text.contains("localhost:3000") {
+            "message-webhook-proxy &\n"
+        } else {
+            ""
+        };
+        let output = self.shell(&patient(&self.fill(&format!("{first}{text}"))), &[]);
         let wanted: Vec<&str> = text.lines().filter_map(said_status).collect();
         let got: Vec<&str> = output
             .stderr
             .lines()
             .filter_map(|line| line.strip_prefix("STATUS "))
-            .filter(|status| !status.starts_with('2') && !status.starts_with('3'))
+            .filter(|status| !status.starts_with(['2', '3']))
             .collect();
-        assert!(
-            output.ok && got == wanted,
+        if output.ok && got == wanted {
+            return Ok(());
+        }
+        Err(format!(
             "{page}:{}: answers {got:?}, announced {wanted:?}\n{text}\n{}\n{}",
-            blocks[0].line,
-            output.stdout,
-            output.stderr
-        );
+            blocks[0].line, output.stdout, output.stderr
+        ))
     }
 
     /// One script in a shell of its own, with these variables beside the session's.
@@ -164,7 +226,13 @@ done
         );
         let home = self.path("home").display().to_string();
         let output = Command::new("bash")
-            .args(["-c", &format!("set -euo pipefail\n{}", script.replace("localhost:3000", &format!("127.0.0.1:{port}")))])
+            .args([
+                "-c",
+                &format!(
+                    "set -euo pipefail\ntrap stop-serving EXIT\n{}",
+                    script.replace("localhost:3000", &format!("127.0.0.1:{port}"))
+                ),
+            ])
             .current_dir(self.path("work"))
             .env_clear()
             .envs([
@@ -177,9 +245,6 @@ done
                 ("TOKEN", &self.token),
                 ("PROXY_TOKEN", &self.token),
                 ("ID", &self.queued),
-                ("SLACK_API_URL", &self.slack.api_url()),
-                ("TEAMS_LOGIN_URL", &self.teams.url()),
-                ("TEAMS_SERVICE_URL", &self.teams.service_url()),
             ])
             .envs(variables.iter().copied())
             .output()
@@ -203,24 +268,43 @@ done
     pub fn fill(&self, text: &str) -> String {
         let address = self.proxy.addr().to_string();
         let teams = self.teams.env();
-        let of = |name: &str| teams.iter().find(|(known, _)| known == name).unwrap().1.clone();
+        let of = |name: &str| {
+            teams
+                .iter()
+                .find(|(known, _)| known == name)
+                .unwrap()
+                .1
+                .clone()
+        };
         let mut text = text.to_owned();
         for (made_up, real) in [
             ("https://proxy.example.org", format!("http://{address}")),
             ("https://ci:", "http://ci:".to_owned()),
             ("@proxy.example.org", format!("@{address}")),
             ("YOUR-PROXY-TOKEN", self.token.clone()),
-            ("https://chat.example.com/hooks/your-hook", self.mattermost.hook_url()),
+            (
+                "https://chat.example.com/hooks/your-hook",
+                self.mattermost.hook_url(),
+            ),
             ("https://chat.example.com", self.mattermost.url()),
             ("your-mattermost-token", self.mattermost.token()),
-            ("your-mattermost-channel-id", self.mattermost.channel("builds")),
+            (
+                "your-mattermost-channel-id",
+                self.mattermost.channel("builds"),
+            ),
             ("xoxb-your-token", self.slack.token()),
-            ("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX", self.slack.webhook_url()),
+            (
+                "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+                self.slack.webhook_url(),
+            ),
             ("your-signing-secret", unique("", 32)),
             ("your-app-id", of("TEAMS_APP_ID")),
             ("your-client-secret", of("TEAMS_APP_PASSWORD")),
             ("your-tenant-id", of("TEAMS_TENANT_ID")),
-            ("19:your-channel@thread.tacv2", self.teams.channel("General")),
+            (
+                "19:your-channel@thread.tacv2",
+                self.teams.channel("General"),
+            ),
             ("http://api.internal:8080", self.internal.url()),
         ] {
             text = text.replace(made_up, &real);
@@ -233,14 +317,19 @@ done
         let mut parts = text.split("c.0.SIGNATURE");
         let mut signed = parts.next().unwrap_or_default().to_owned();
         for rest in parts {
-            let (_, after) = signed.rsplit_once("/post/channel/").expect("a channel before the signature");
+            let (_, after) = signed
+                .rsplit_once("/post/channel/")
+                .expect("a channel before the signature");
             let channel: String = after.chars().take_while(|c| !"/?".contains(*c)).collect();
             let body = serde_json::json!({"channel": channel, "scope": "c", "expires": "never"});
             let bearer = format!("Bearer {}", self.token);
             let answer = self.proxy.send(
                 "POST",
                 "/sign",
-                &[("Authorization", &bearer), ("Content-Type", "application/json")],
+                &[
+                    ("Authorization", &bearer),
+                    ("Content-Type", "application/json"),
+                ],
                 body.to_string(),
             );
             signed.push_str(answer.json()["sig"].as_str().expect("a signature"));
@@ -262,6 +351,23 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// A reader waits until the program says that it listens, and has stopped the one before it.
+fn patient(script: &str) -> String {
+    let starts = |line: &str| {
+        line.ends_with("message-webhook-proxy &") || line.trim() == "cargo run --release"
+    };
+    script
+        .lines()
+        .map(|line| match starts(line) {
+            true => format!(
+                "stop-serving\n{} &\nwait-for-it\n",
+                line.trim_end_matches(" &")
+            ),
+            false => format!("{line}\n"),
+        })
+        .collect()
+}
+
 /// `# 405: why` at the end of a line: this answer is meant.
 fn said_status(line: &str) -> Option<&str> {
     let (_, comment) = line.rsplit_once("# ")?;
@@ -277,8 +383,9 @@ fn free_port() -> u16 {
 
 /// Refuses a verb that the tool does not have here, and a file that does not exist.
 fn stand_in(tool: &str, verbs: &[&str]) -> String {
-    let starts = match tool {
+    let acts = match tool {
         "cargo" => "case \"$1\" in run) exec message-webhook-proxy ;; esac\n",
+        "sudo" => "case \"$1\" in tee) exec cat ;; esac\n",
         _ => "",
     };
     format!(
@@ -291,7 +398,7 @@ for word in "$@"; do
         [ "$word" = target/release/message-webhook-proxy ] || [ -e "$word" ] || {{ echo "{tool}: no file $word" >&2; exit 1; }} ;;
     esac
 done
-{starts}"#,
+{acts}"#,
         verbs = verbs.join(" | ")
     )
 }
