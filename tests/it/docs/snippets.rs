@@ -9,16 +9,18 @@ use super::markdown::Block;
 use super::world::World;
 use crate::support::peers;
 
+/// What a stranger may call a branch.
+const BRANCH: &str = "fix/50%25-off & $(more) `it`";
 /// What the CI systems set, by their own documentation of predefined variables.
 const CI: &[(&str, &str)] = &[
     ("GITHUB_REPOSITORY", "acme/shop"),
-    ("GITHUB_REF_NAME", "fix/50%-off & more"),
+    ("GITHUB_REF_NAME", BRANCH),
     ("GITHUB_RUN_NUMBER", "42"),
     ("GITHUB_RUN_ID", "7"),
     ("GITHUB_SERVER_URL", "https://github.com"),
     ("JOB_STATUS", "failure"),
     ("CI_PROJECT_PATH", "acme/shop"),
-    ("CI_COMMIT_REF_NAME", "fix/50%-off & more"),
+    ("CI_COMMIT_REF_NAME", BRANCH),
     ("CI_JOB_NAME", "unit tests"),
     ("CI_PIPELINE_ID", "42"),
     (
@@ -29,7 +31,7 @@ const CI: &[(&str, &str)] = &[
     ("BUILD_NUMBER", "42"),
     ("BUILD_URL", "https://jenkins.example.com/job/shop/42/"),
     ("CIRCLE_PROJECT_REPONAME", "shop"),
-    ("CIRCLE_BRANCH", "fix/50%-off & more"),
+    ("CIRCLE_BRANCH", BRANCH),
     ("CIRCLE_BUILD_NUM", "42"),
     ("CIRCLE_BUILD_URL", "https://circleci.com/gh/acme/shop/42"),
     ("DRONE_REPO", "acme/shop"),
@@ -44,7 +46,7 @@ const CI: &[(&str, &str)] = &[
     ("AGENT_JOBSTATUS", "Failed"),
     ("BUILDKITE_PIPELINE_SLUG", "shop"),
     ("BUILDKITE_BUILD_NUMBER", "42"),
-    ("BUILDKITE_BRANCH", "fix/50%-off & more"),
+    ("BUILDKITE_BRANCH", BRANCH),
     (
         "BUILDKITE_BUILD_URL",
         "https://buildkite.com/acme/shop/builds/42",
@@ -61,7 +63,12 @@ pub fn check(world: &World, page: &str, block: &Block) -> usize {
             serde_json::from_str::<Value>(&block.text).unwrap_or_else(|e| panic!("{at}: {e}"));
         }
         "yaml" => {
-            for text in strings(&yaml(&at, &block.text)) {
+            let file = yaml(&at, &block.text);
+            for name in variables(&file) {
+                let known = message_webhook_proxy::config::all_vars().any(|var| var.name == name);
+                assert!(known, "{at}: {name}");
+            }
+            for text in strings(&file) {
                 act(world, &at, &text);
             }
         }
@@ -121,10 +128,15 @@ fn act(world: &World, at: &str, text: &str) {
         return;
     }
     assert!(posted(world) > before, "{at}: nothing was posted by {text}");
+    if text.contains("_REF_NAME") || text.contains("_BRANCH") {
+        let last = world.mattermost.posts().pop().unwrap();
+        let whole = format!("{}{}", last.message, last.props);
+        assert!(whole.contains(BRANCH), "{at}: {whole}");
+    }
     for post in world.mattermost.posts() {
         let whole = format!("{}{}", post.message, post.props);
         assert!(
-            !whole.contains("%20") && !whole.contains('$'),
+            !whole.contains("%20") && !whole.replace(BRANCH, "").contains('$'),
             "{at}: {whole}"
         );
     }
@@ -164,6 +176,18 @@ fn strings(value: &Value) -> Vec<String> {
         Value::String(text) => vec![text.clone()],
         Value::Array(items) => items.iter().flat_map(strings).collect(),
         Value::Object(map) => map.values().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The names of a container's `env:` list.
+fn variables(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(variables).collect(),
+        Value::Object(map) => match (map.get("name"), map.get("value")) {
+            (Some(Value::String(name)), Some(_)) => vec![name.clone()],
+            _ => map.values().flat_map(variables).collect(),
+        },
         _ => Vec::new(),
     }
 }
