@@ -97,10 +97,16 @@ pub struct Known {
     set: fn(&mut PostOptions, &str) -> Option<()>,
 }
 
-const MAX_TITLE_CHARS: usize = 250;
-const MAX_NAME_CHARS: usize = 80;
-const MAX_KEY_CHARS: usize = 255;
-const MAX_WAIT_S: u64 = 60;
+/// The longest heading.
+pub const MAX_TITLE_CHARS: usize = 250;
+/// The longest name a post appears under.
+pub const MAX_NAME_CHARS: usize = 80;
+/// The longest idempotency key.
+pub const MAX_KEY_CHARS: usize = 255;
+/// The longest link.
+pub const MAX_LINK_BYTES: usize = 2048;
+/// The longest that a caller may wait.
+pub const MAX_WAIT_S: u64 = 60;
 /// More unknown names than this are not listed: the receipt stays small.
 const MAX_IGNORED: usize = 20;
 const MAX_IGNORED_CHARS: usize = 64;
@@ -118,7 +124,11 @@ pub const KNOWN: &[Known] = &[
         expected: "an absolute http or https URL of at most 2048 bytes",
         doc: "where the heading points",
         set: |o, v| {
-            o.link = Some(WebUrl::parse(v).ok().filter(|_| v.len() <= 2048)?);
+            o.link = Some(
+                WebUrl::parse(v)
+                    .ok()
+                    .filter(|_| v.len() <= MAX_LINK_BYTES)?,
+            );
             Some(())
         },
     },

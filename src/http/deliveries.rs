@@ -22,7 +22,8 @@ use super::reply::{JSON, Reply};
 /// How long the store may take to answer.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 200;
+/// The longest page.
+pub(super) const MAX_LIMIT: usize = 200;
 
 #[derive(Serialize)]
 struct Listing {

@@ -15,9 +15,11 @@ mod deliveries;
 pub mod extract;
 mod failed;
 mod log_budget;
+pub mod openapi;
 mod operate;
 mod post;
 mod preview;
+mod problems;
 mod replay;
 mod reply;
 pub mod route;
@@ -28,8 +30,8 @@ mod submit;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
@@ -82,6 +84,7 @@ pub struct State {
     refused: AtomicU64,
     gets: Replays<Receipt>,
     onces: Replays<([u8; 16], Receipt)>,
+    openapi: OnceLock<Vec<u8>>,
 }
 
 /// What [`State`] is made of.
@@ -138,6 +141,7 @@ impl State {
             refused: AtomicU64::new(0),
             gets: Replays::new(GETS_REMEMBERED_FOR),
             onces: Replays::new(KEYS_REMEMBERED_FOR),
+            openapi: OnceLock::new(),
         }
     }
 
@@ -276,7 +280,8 @@ async fn handle<'a>(
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
-        Route::Problems => operate::problems(),
+        Route::Problems => problems::answer(context),
+        Route::OpenApi => operate::openapi(context),
         Route::SlackInstall | Route::SlackInstalled => refuse(not_found()),
     };
     (reply, Facts::default(), None)

@@ -8,7 +8,8 @@ use crate::outbox::StoreHealth;
 
 use super::Context;
 use super::caller::secret_of;
-use super::problem::{CODES, Code, Problem};
+use super::openapi::{Surface, document};
+use super::problem::{Code, Problem};
 use super::receipt::json_line;
 use super::reply::{JSON, PLAIN, Reply, accepts_html};
 
@@ -156,16 +157,12 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
     ))
 }
 
-/// `GET /problems`: what every code means, as text.
-pub(super) fn problems() -> Reply {
-    let rows: String = CODES
-        .iter()
-        .map(|row| {
-            format!(
-                "{} {}\n    {}.\n    {}\n",
-                row.status, row.text, row.title, row.fix
-            )
-        })
-        .collect();
-    Reply::Text(200, PLAIN, rows.into_bytes())
+/// `GET /openapi.json`: made once.
+pub(super) fn openapi(context: &Context<'_>) -> Reply {
+    let state = context.state;
+    let has_outbox = context.dispatcher.desk().is_some();
+    let made = state
+        .openapi
+        .get_or_init(|| json_line(&document(&Surface::of(state, has_outbox))));
+    Reply::Text(200, JSON, made.clone())
 }

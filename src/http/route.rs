@@ -3,7 +3,7 @@
 //! actix's router decodes before it matches, so `/%70ost/…` would be a route and `//` would not be what it is.
 //! Fixed segments are compared raw, the path is split at raw slashes, and everything not listed is 404.
 
-use crate::inbound::Source;
+use crate::inbound::{SOURCES, Source};
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Route<'a> {
     Metrics,
     /// What each problem means.
     Problems,
+    /// What every route takes and answers.
+    OpenApi,
     /// The receipts of what was stored.
     Deliveries,
     /// One of them.
@@ -55,6 +57,41 @@ pub enum Form<'a> {
 const POST: &str = "/post/channel/";
 const DELIVERIES: &str = "/deliveries/";
 
+/// Every route but those of [`SOURCES`], with empty parts where a request has its own.
+const LISTED: &[Route<'static>] = &[
+    Route::Post {
+        channel: b"",
+        form: Form::Path(b""),
+    },
+    Route::Post {
+        channel: b"",
+        form: Form::Base64(b""),
+    },
+    Route::Post {
+        channel: b"",
+        form: Form::Query,
+    },
+    Route::Deliveries,
+    Route::Delivery(""),
+    Route::Retry(""),
+    Route::Home,
+    Route::Health,
+    Route::Ready,
+    Route::Metrics,
+    Route::Problems,
+    Route::OpenApi,
+    Route::SlackInstall,
+    Route::SlackInstalled,
+];
+
+impl Route<'static> {
+    /// Every route there is: for the document.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let sources = SOURCES.iter().copied().map(Self::Inbound);
+        LISTED.iter().copied().chain(sources)
+    }
+}
+
 impl<'a> Route<'a> {
     /// Finds the route of a raw path.
     #[must_use]
@@ -65,6 +102,7 @@ impl<'a> Route<'a> {
             "/ready" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
+            "/openapi.json" => Self::OpenApi,
             "/deliveries" => Self::Deliveries,
             "/slack/install" => Self::SlackInstall,
             "/no-auth/provider-token/slack" => Self::SlackInstalled,
@@ -128,6 +166,7 @@ impl<'a> Route<'a> {
             Self::Ready => "/ready",
             Self::Metrics => "/metrics",
             Self::Problems => "/problems",
+            Self::OpenApi => "/openapi.json",
             Self::Deliveries => "/deliveries",
             Self::Delivery(_) => "/deliveries/{id}",
             Self::Retry(_) => "/deliveries/{id}/retry",
@@ -199,6 +238,38 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn every_route_is_listed() {
+        // A new variant must be given a number here, and then it must be in the list.
+        let number = |route: Route<'_>| match route {
+            Route::Post { form, .. } => match form {
+                Form::Path(_) => 0,
+                Form::Base64(_) => 1,
+                Form::Query => 2,
+            },
+            Route::Deliveries => 3,
+            Route::Delivery(_) => 4,
+            Route::Retry(_) => 5,
+            Route::Home => 6,
+            Route::Health => 7,
+            Route::Ready => 8,
+            Route::Metrics => 9,
+            Route::Problems => 10,
+            Route::OpenApi => 11,
+            Route::SlackInstall => 12,
+            Route::SlackInstalled => 13,
+            Route::Inbound(_) => 14,
+            Route::Unknown => 15,
+        };
+
+        let listed: Vec<usize> = Route::all().map(number).collect();
+
+        assert!((0..=14).all(|n| listed.contains(&n)) && !listed.contains(&15));
+        for route in Route::all() {
+            assert_eq!(Route::of(route.pattern()).pattern(), route.pattern());
+        }
     }
 
     /// B4: every path that is not in the table is unknown.

@@ -1,0 +1,149 @@
+//! The bodies of answers.
+
+use serde_json::{Value, json};
+
+use crate::dispatch::send::Reason;
+use crate::http::problem::CODES;
+
+const REASONS: [Reason; 4] = [
+    Reason::Async,
+    Reason::BackendUnavailable,
+    Reason::BackendThrottled,
+    Reason::BehindEarlierMessages,
+];
+
+/// All of them by name.
+pub(super) fn all() -> Value {
+    json!({
+        "Receipt": receipt(),
+        "QueuedReceipt": {"$ref": "#/components/schemas/Receipt", "required": ["reason"],
+            "properties": {"status": {"const": "queued"}}},
+        "StoredReceipt": {"$ref": "#/components/schemas/Receipt", "required": ["created_at", "attempts"],
+            "properties": {"status": {"enum": ["queued", "delivered", "failed"]}}},
+        "Receipts": receipts(),
+        "Delivery": delivery(),
+        "Problem": problem(),
+        "Readiness": readiness(),
+        "Health": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
+        "Said": said(),
+        "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
+        "Line": {"type": "string", "description": "One line.", "pattern": "^[^\n]*\n$"},
+        "Text": {"type": "string"},
+    })
+}
+
+fn receipt() -> Value {
+    let reasons = REASONS.map(Reason::word);
+    json!({
+        "type": "object",
+        "description": "What became of a message.",
+        "required": ["id", "status", "deliveries"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "status": {"enum": ["delivered", "queued", "failed", "dry"]},
+            "reason": {"enum": reasons, "description": "Why it is queued."},
+            "created_at": {"type": "string", "format": "date-time", "description": "When it was accepted."},
+            "attempts": {"type": "integer", "minimum": 0},
+            "error": {"type": "string", "description": "What the last attempt that failed ended with."},
+            "message": {"type": "string", "description": "Of a dry run: the message as decoded and cleaned."},
+            "deliveries": {"type": "array", "items": {"$ref": "#/components/schemas/Delivery"}},
+            "replaced": {"type": "integer", "minimum": 1, "description": "How many characters became U+FFFD."},
+            "ignored": {"type": "array", "items": {"type": "string"}, "description": "Names of the query that mean nothing here."},
+        },
+    })
+}
+
+fn delivery() -> Value {
+    json!({
+        "type": "object",
+        "description": "What became of it at one destination.",
+        "required": ["backend", "channel", "status"],
+        "properties": {
+            "backend": {"type": "string"},
+            "channel": {"type": "string", "description": "The platform's id; for a webhook its alias."},
+            "status": {"enum": ["delivered", "queued", "failed", "dry"]},
+            "message_id": {"type": "string", "description": "The platform's id of the (first) post."},
+            "link": {"type": "string", "description": "Where a person can see it."},
+            "parts": {"type": "integer", "minimum": 2, "description": "How many posts it took."},
+            "reason": {"type": "string", "description": "Why it failed or waits, in one word."},
+            "platform_code": {"type": "string", "description": "The platform's own code."},
+            "detail": {"type": "string", "description": "What happened, and how to fix it."},
+            "attempts": {"type": "integer", "minimum": 0},
+            "ambiguous": {"type": "integer", "minimum": 1, "description": "How many attempts may have posted without telling."},
+            "error": {"type": "string", "description": "What the last attempt that failed ended with."},
+            "requests": {"type": "array", "description": "Of a dry run: the exact JSON of each post, without credentials."},
+        },
+    })
+}
+
+fn receipts() -> Value {
+    json!({
+        "type": "object",
+        "required": ["deliveries"],
+        "properties": {
+            "deliveries": {"type": "array", "items": {"$ref": "#/components/schemas/StoredReceipt"}},
+            "next": {"type": "string", "format": "uuid", "description": "For `after`; missing on the last page."},
+        },
+    })
+}
+
+/// Every code of the table; each answer narrows it to its own.
+fn problem() -> Value {
+    let codes: Vec<&str> = CODES.iter().map(|row| row.text).collect();
+    json!({
+        "type": "object",
+        "description": "RFC 9457.",
+        "required": ["type", "title", "status", "detail", "code", "id"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference", "description": "Where the code is explained."},
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "description": "What is wrong and how to fix it."},
+            "code": {"enum": codes},
+            "id": {"type": "string"},
+            "platform_code": {"type": "string", "description": "The platform's own code."},
+            "deliveries": {"type": "array", "items": {"$ref": "#/components/schemas/Delivery"}},
+        },
+    })
+}
+
+fn readiness() -> Value {
+    let backend = json!({
+        "type": "object",
+        "required": ["name", "status"],
+        "properties": {
+            "name": {"type": "string"},
+            "status": {"enum": ["ok", "failing"]},
+            "reason": {"type": "string"},
+        },
+    });
+    let store = json!({
+        "type": "object",
+        "required": ["name", "status"],
+        "properties": {
+            "name": {"enum": ["sqlite", "none"]},
+            "status": {"enum": ["ok", "full", "failed"]},
+            "waiting": {"type": "integer", "minimum": 0},
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["status", "backends", "store"],
+        "properties": {
+            "status": {"enum": ["ready", "shutting-down", "store-unavailable"]},
+            "backends": {"type": "array", "items": backend},
+            "store": store,
+        },
+    })
+}
+
+fn said() -> Value {
+    json!({
+        "type": "object",
+        "required": ["response_type", "text"],
+        "properties": {
+            "response_type": {"enum": ["ephemeral", "comment"]},
+            "text": {"type": "string"},
+        },
+    })
+}
