@@ -30,7 +30,7 @@ impl Operation {
             "HEAD" => operation.leave_bodies_out(),
             _ => {}
         }
-        let path = post::path_parameters(route.pattern());
+        let path = post::path_parameters(route.pattern(), method != "OPTIONS");
         operation.parameters.extend(path);
         operation.answers.extend(answers.problems(route, method));
         operation
@@ -233,6 +233,6 @@ fn ready() -> Operation {
 fn page(name: &str, summary: &str) -> Operation {
     Operation::new(name, "operating", summary)
         .says("HTML where `Accept` holds `text/html`, else plain text.")
-        .answers("200", "It.", "text/html", "Text")
-        .answers("200", "It.", "text/plain", "Text")
+        .answers("200", summary, "text/html", "Text")
+        .answers("200", summary, "text/plain", "Text")
 }

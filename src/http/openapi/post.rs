@@ -109,11 +109,20 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{name}")})
 }
 
-/// The parameters of a route's pattern.
-pub(super) fn path_parameters(pattern: &str) -> Vec<Value> {
+/// The parameters of a route's pattern. Who only asks for the methods has nothing checked.
+pub(super) fn path_parameters(pattern: &str, is_checked: bool) -> Vec<Value> {
     let segments = pattern.split('/');
     let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    names.map(reference).collect()
+    let any = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+    names
+        .map(|name| {
+            if is_checked {
+                reference(name)
+            } else {
+                any(name)
+            }
+        })
+        .collect()
 }
 
 /// Every parameter that operations refer to: options under their names, the others beside them.
@@ -182,7 +191,7 @@ fn paths() -> [(String, Value); 4] {
         path(
             "text",
             "The message as base64url of its UTF-8 bytes, padding optional.",
-            json!({"type": "string", "format": "base64url", "pattern": "^[A-Za-z0-9_-]+={0,2}$",
+            json!({"type": "string", "format": "base64url",
                 "contentEncoding": "base64url", "contentMediaType": "text/plain; charset=utf-8"}),
         ),
         path(
