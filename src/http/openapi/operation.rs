@@ -158,7 +158,7 @@ fn deliveries(surface: &Surface) -> Operation {
             query(
                 "channel",
                 "Only this channel: the platform's id, for a webhook its alias.",
-                json!({"type": "string"}),
+                post::channel_schema(),
             ),
             query(
                 "after",

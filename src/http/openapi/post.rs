@@ -168,20 +168,24 @@ pub(super) fn parameters(surface: &Surface) -> Value {
     Value::Object(all)
 }
 
+/// A channel, as it is written in a path or a query.
+pub(super) fn channel_schema() -> Value {
+    let any = format!("[^{CONTROL}{MISLEADING}]*");
+    let pattern = format!("^{any}[^{CONTROL}{MISLEADING}{BLANK}]{any}$");
+    json!({"type": "string", "pattern": pattern, "maxLength": Channel::MAX_CHARS})
+}
+
 fn paths() -> [(String, Value); 4] {
     let path = |name: &str, what: &str, schema: Value| {
         let value = json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema});
         (name.to_owned(), value)
     };
-    let channel = format!(
-        "^[^{CONTROL}{MISLEADING}]*[^{CONTROL}{MISLEADING}{BLANK}][^{CONTROL}{MISLEADING}]*$"
-    );
     let message = format!(r"^[^\u0000]*[^\u0000{BLANK}][^\u0000]*$");
     [
         path(
             "channel",
             "An alias, or `[backend:]target`.",
-            json!({"type": "string", "pattern": channel, "maxLength": Channel::MAX_CHARS}),
+            channel_schema(),
         ),
         path(
             "message",
