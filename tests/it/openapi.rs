@@ -143,7 +143,7 @@ fn the_documented_methods_are_those_that_the_router_allows() {
         let proxy = unlimited().set("ALLOW_GET", get_posts).start();
 
         for (path, documented) in methods(&document(&proxy)) {
-            let target = path.replace('{', "").replace('}', "");
+            let target = path.replace(['{', '}'], "");
 
             let asked = proxy.request("OPTIONS", &target, &[]);
             let refused = proxy.request("PATCH", &target, &[]);

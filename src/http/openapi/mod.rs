@@ -1,4 +1,4 @@
-//! `/openapi.json`: what every route takes and answers, for programs (contract, section 9; OpenAPI 3.1.1).
+//! `/openapi.json`: what every route takes and answers, for programs (contract, section 9; `OpenAPI` 3.1.1).
 //!
 //! It is made from the tables that the program itself walks: routes and their methods, options, problem codes, sources.
 //! What is written here besides has a test that compares it with the code. It shows nothing of the configuration but

@@ -30,7 +30,7 @@ impl Operation {
             "HEAD" => operation.leave_bodies_out(),
             _ => {}
         }
-        let path = post::path_parameters(route.pattern(), method != "OPTIONS");
+        let path = post::path_parameters(route.pattern());
         operation.parameters.extend(path);
         operation.answers.extend(answers.problems(route, method));
         operation

@@ -109,20 +109,11 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{name}")})
 }
 
-/// The parameters of a route's pattern. Who only asks for the methods has nothing checked.
-pub(super) fn path_parameters(pattern: &str, is_checked: bool) -> Vec<Value> {
+/// The parameters of a route's pattern.
+pub(super) fn path_parameters(pattern: &str) -> Vec<Value> {
     let segments = pattern.split('/');
     let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let any = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
-    names
-        .map(|name| {
-            if is_checked {
-                reference(name)
-            } else {
-                any(name)
-            }
-        })
-        .collect()
+    names.map(reference).collect()
 }
 
 /// Every parameter that operations refer to: options under their names, the others beside them.
