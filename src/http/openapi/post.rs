@@ -7,8 +7,9 @@ use super::answers::references;
 use super::operation::Operation;
 use crate::domain::channel::Channel;
 use crate::domain::look::Level;
-use crate::domain::options::{
-    KNOWN, MAX_KEY_CHARS, MAX_LINK_BYTES, MAX_NAME_CHARS, MAX_TITLE_CHARS, MAX_WAIT_S,
+use crate::domain::options::KNOWN;
+use crate::domain::options::limit::{
+    MAX_KEY_CHARS, MAX_LINK_BYTES, MAX_NAME_CHARS, MAX_TITLE_CHARS, MAX_WAIT_S,
 };
 use crate::http::route::Form;
 

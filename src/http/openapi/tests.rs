@@ -1,3 +1,5 @@
+//! The document compared with the tables: nothing is missing, nothing is invented.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
