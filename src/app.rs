@@ -12,10 +12,10 @@ use futures_util::future::{Either, join, select};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::dispatch::{
-    Courier, Desk, Dispatcher, HttpWire, OutboxSettings, Phase, Platforms, Queue,
+    Courier, Desk, Dispatcher, HttpWire, Installations, OutboxSettings, Phase, Platforms, Queue,
 };
 use crate::http::{self, Parts, State};
-use crate::outbox::{Open, OpenError, Opened, Store, Waiting};
+use crate::outbox::{Note, Open, OpenError, Opened, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
 /// A server that listens.
@@ -86,11 +86,20 @@ impl App {
         let address = listener.local_addr().map_err(listen)?;
         let metrics = Arc::new(Metrics::new()?);
         let (desk, left) = open(&settings.outbox, &clock)?.unzip();
+        if let Some(left) = &left {
+            http::inbound::load_conversations(&left.notes, &settings.conversations);
+        }
         metrics.started(clock.unix());
         let platforms = Platforms::new(
             settings.platforms,
             &settings.webhooks,
             settings.relay,
+            settings
+                .inbound
+                .teams
+                .as_ref()
+                .map(|door| door.openid.clone()),
+            Installations::new(settings.outbox.keys),
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
@@ -102,6 +111,7 @@ impl App {
             limits: settings.limits,
             directory: settings.directory,
             inbound: settings.inbound,
+            conversations: settings.conversations,
             max_parts: settings.max_parts,
             metrics,
             clock: Arc::clone(&clock),
@@ -115,9 +125,13 @@ impl App {
                 of_workers.clone(),
             )
         };
-        let courier = Courier::new(dispatcher(), settings.outbox.courier);
-        if let (Some(courier), Some((waiting, is_doubtful))) = (&courier, &left) {
-            courier.load(waiting, *is_doubtful);
+        let first = dispatcher();
+        if let Some(left) = &left {
+            first.load_installations(&left.notes);
+        }
+        let courier = Courier::new(first, settings.outbox.courier);
+        if let (Some(courier), Some(left)) = (&courier, &left) {
+            courier.load(&left.waiting, left.is_doubtful);
         }
         let server = http::serve(listener, &state, dispatcher).map_err(listen)?;
         Ok(Self {
@@ -147,7 +161,7 @@ impl App {
             actix_web::rt::spawn(async move {
                 let house = std::pin::pin!(courier.keep_house());
                 let round = std::pin::pin!(courier.run());
-                select(round, house).await;
+                join(round, house).await;
             })
         });
         let mut server = std::pin::pin!(self.server);
@@ -191,8 +205,13 @@ impl App {
     }
 }
 
-/// What an earlier process left: what waits, and whether some of it may have been posted.
-type Left = (Vec<Waiting>, bool);
+/// What an earlier process left.
+struct Left {
+    waiting: Vec<Waiting>,
+    /// Whether some of that may have been posted.
+    is_doubtful: bool,
+    notes: Vec<Note>,
+}
 
 /// The outbox and what is in it, if there is to be one.
 fn open(
@@ -206,8 +225,8 @@ fn open(
     let Opened {
         store,
         waiting,
+        notes,
         is_doubtful,
-        ..
     } = Store::open(&Open {
         path,
         now_ms,
@@ -216,7 +235,12 @@ fn open(
     let count: u64 = waiting.iter().map(|found| u64::from(found.count)).sum();
     tracing::info!(file = %path.display(), waiting = count, "outbox open");
     let queue = Arc::new(Queue::new(settings.max));
-    Ok(Some((Desk { store, queue }, (waiting, is_doubtful))))
+    let left = Left {
+        waiting,
+        is_doubtful,
+        notes,
+    };
+    Ok(Some((Desk { store, queue }, left)))
 }
 
 /// Ready when the store has failed for good.

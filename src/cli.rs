@@ -1,20 +1,27 @@
 //! The command line: sub-commands, and what each exit code means.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Command, error::ErrorKind};
+use clap::{ArgMatches, Command, error::ErrorKind};
 
+mod channels;
+mod check;
+mod completions;
+mod deliveries;
+mod healthcheck;
 mod named;
+mod output;
+mod proxy;
+mod send;
+mod serve;
 mod slack_manifest;
 mod teams_package;
+mod text;
+mod url;
 
-use crate::app::App;
-use crate::config;
+use crate::domain::delivery::Failure;
 use crate::env::{Env, Faults};
-use crate::telemetry;
 
 /// What an exit code means (sysexits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +44,100 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl Exit {
+    /// What a failed delivery, or question, means for the one who asked.
+    fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Refused { .. } => Self::Refused,
+            Failure::Later { .. } | Failure::Unknown { .. } => Self::Unavailable,
+        }
+    }
+
+    /// Of two, the one that a person must act on: waiting mends no refusal.
+    fn worse(self, other: Self) -> Self {
+        const ORDER: [Exit; 5] = [
+            Exit::Refused,
+            Exit::Configuration,
+            Exit::Usage,
+            Exit::Unavailable,
+            Exit::Done,
+        ];
+        let mut order = ORDER.into_iter();
+        let worst = order.find(|exit| [self, other].contains(exit));
+        worst.unwrap_or(self)
+    }
+}
+
+/// Why a command has not done its work.
+enum Fault {
+    /// One line for the person who typed it.
+    Line(Exit, String),
+    /// The environment.
+    Configuration(Faults),
+}
+
+impl Fault {
+    fn usage(line: impl Into<String>) -> Self {
+        Self::Line(Exit::Usage, line.into())
+    }
+}
+
+impl From<Faults> for Fault {
+    fn from(faults: Faults) -> Self {
+        Self::Configuration(faults)
+    }
+}
+
+/// A sub-command.
+struct Sub {
+    command: fn() -> Command,
+    run: fn(&ArgMatches, Env) -> Exit,
+}
+
+/// All of them, in the order of the help; the first is the default.
+const SUBS: &[Sub] = &[
+    Sub {
+        command: serve::command,
+        run: |_, env| serve::run(env),
+    },
+    Sub {
+        command: check::command,
+        run: |arguments, env| ended(check::run(arguments, env)),
+    },
+    Sub {
+        command: channels::command,
+        run: |arguments, env| ended(channels::run(arguments, env)),
+    },
+    Sub {
+        command: url::command,
+        run: |arguments, env| ended(url::run(arguments, env)),
+    },
+    Sub {
+        command: send::command,
+        run: |arguments, env| ended(send::run(arguments, env)),
+    },
+    Sub {
+        command: deliveries::command,
+        run: |arguments, env| ended(deliveries::run(arguments, env)),
+    },
+    Sub {
+        command: slack_manifest::command,
+        run: |arguments, _| slack_manifest::run(arguments),
+    },
+    Sub {
+        command: teams_package::command,
+        run: teams_package::run,
+    },
+    Sub {
+        command: completions::command,
+        run: |arguments, _| completions::run(arguments),
+    },
+    Sub {
+        command: healthcheck::command,
+        run: |_, env| healthcheck::run(env),
+    },
+];
+
 /// Runs what the arguments ask for, in this environment.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exit {
@@ -52,64 +153,41 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exi
             return if asked { Exit::Done } else { Exit::Usage };
         }
     };
-    match matches.subcommand() {
-        Some(("healthcheck", _)) => healthcheck(env),
-        Some((slack_manifest::NAME, arguments)) => slack_manifest::run(arguments),
-        Some((teams_package::NAME, arguments)) => teams_package::run(arguments, env),
-        _ => serve(env),
+    let Some((name, arguments)) = matches.subcommand() else {
+        return serve::run(env);
+    };
+    let mut subs = SUBS.iter();
+    match subs.find(|sub| (sub.command)().get_name() == name) {
+        Some(sub) => (sub.run)(arguments, env),
+        None => serve::run(env),
     }
 }
 
-fn command() -> Command {
+/// The command line as clap knows it: the parser, the completions and the README read this one list.
+#[must_use]
+pub fn command() -> Command {
     Command::new("message-webhook-proxy")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Turns POST /post/channel/<id>/msg/<message> into a Mattermost, Slack or Teams post.")
-        .after_help("It is configured by environment variables; the README lists them all. Without any it listens on 127.0.0.1:3000 and prints messages here.\n\nExit codes: 0 done, 64 usage, 69 not available, 77 refused, 78 configuration.")
-        .subcommand(Command::new("serve").about("Serve (the default)"))
-        .subcommand(Command::new("healthcheck").about("Ask the proxy on HOST and PORT whether it lives; for containers without a shell"))
-        .subcommand(slack_manifest::command())
-        .subcommand(teams_package::command())
+        .after_help("It is configured by environment variables; the README lists them all. Without any it listens on 127.0.0.1:3000 and prints messages here.\n\nExample:\n  message-webhook-proxy check && message-webhook-proxy serve\n\nExit codes: 0 done, 64 usage, 69 not available, 77 refused, 78 configuration.")
+        .subcommands(SUBS.iter().map(|sub| (sub.command)()))
 }
 
-fn serve(env: Env) -> Exit {
-    let (log, _guard) = match telemetry::init(&config::read_log(&env)) {
-        Ok((log, guard)) => (Some(log), Some(guard)),
-        Err(_) => (None, None),
-    };
-    let settings = match config::parse(env) {
-        Ok(settings) => settings,
-        Err(faults) => return refuse(&faults),
-    };
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    let ended = actix_web::rt::System::new().block_on(async move {
-        // Before anybody can read that it listens, and stop it.
-        let unavailable = |error: String| (Exit::Unavailable, error);
-        let shutdown =
-            shutdown_signal().map_err(|error| unavailable(format!("signals: {error}")))?;
-        let app = App::build(settings, log).map_err(|error| match error {
-            error if error.is_of_the_configuration() => (Exit::Configuration, error.to_string()),
-            error => unavailable(error.to_string()),
-        })?;
-        tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
-        let ended = app.run(shutdown).await;
-        ended.map_err(|error| unavailable(error.to_string()))
-    });
-    match ended {
-        Ok(()) => {
-            tracing::info!("stopped");
-            Exit::Done
-        }
-        Err((exit, error)) => {
-            tracing::error!("{error}");
-            // Whatever RUST_LOG says, the person who started it is told why it did not.
-            if !tracing::enabled!(tracing::Level::ERROR) {
-                say(&error);
-            }
+/// Says why a command has not done its work, if so.
+fn ended(result: Result<Exit, Fault>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(Fault::Line(exit, line)) => {
+            say(&line);
             exit
         }
+        Err(Fault::Configuration(faults)) => refuse(&faults),
     }
+}
+
+/// Runs what waits for sockets and timers, to its end.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(future)
 }
 
 /// One line on standard error; without it there is nobody to tell.
@@ -144,46 +222,4 @@ fn refuse(faults: &Faults) -> Exit {
     // Without standard error there is nobody to tell.
     std::io::stderr().write_all(text.as_bytes()).ok();
     Exit::Configuration
-}
-
-/// Ready at the first SIGTERM or SIGINT.
-fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let (terminated, interrupted) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
-        futures_util::future::select(terminated, interrupted).await;
-    })
-}
-
-/// Asks `/health` of the proxy that this environment describes.
-fn healthcheck(env: Env) -> Exit {
-    let settings = match config::parse(env) {
-        Ok(settings) => settings.http,
-        Err(faults) => return refuse(&faults),
-    };
-    let host = match settings.host {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        other => other,
-    };
-    let address = SocketAddr::new(host, settings.port);
-    match ask_health(address) {
-        Ok(true) => return Exit::Done,
-        Ok(false) => say(&format!("{address} does not answer /health with 200")),
-        Err(error) => say(&format!("{address} does not answer /health: {error}")),
-    }
-    Exit::Unavailable
-}
-
-fn ask_health(address: SocketAddr) -> std::io::Result<bool> {
-    let deadline = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, deadline)?;
-    stream.set_read_timeout(Some(deadline))?;
-    stream.set_write_timeout(Some(deadline))?;
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    Ok(&head == b"HTTP/1.1 200")
 }

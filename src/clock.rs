@@ -4,6 +4,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ring::rand::{SecureRandom as _, SystemRandom};
+
 /// Where time comes from.
 pub trait Clock: Send + Sync {
     /// For waits and deadlines: never goes back.
@@ -83,4 +85,29 @@ pub fn roll() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit a float exactly")]
     let fraction = bits as f64 / (1u64 << 53) as f64;
     fraction
+}
+
+/// The system has no chance to give; only early in its boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoChance;
+
+/// Bytes that nobody can foresee: for states, cookies and nonces.
+///
+/// # Errors
+/// [`NoChance`].
+pub fn random<const N: usize>() -> Result<[u8; N], NoChance> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoChance)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_does_not_repeat_itself() {
+        assert_ne!(random::<16>().unwrap(), random::<16>().unwrap());
+    }
 }

@@ -1,11 +1,12 @@
 //! All settings, gathered from the modules that own them. Every fault is reported, in one go.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envconfig::Envconfig;
 
-use crate::backends::{self, KINDS, Kind, Shared};
+use crate::backends::{self, Conversations, Door, KINDS, Kind, Shared};
 use crate::dispatch::relay::{self, settings::RelaySettings};
 use crate::dispatch::{self, ClientSettings, OutboxSettings, Platform, trust};
 use crate::domain::channel::{
@@ -16,6 +17,10 @@ use crate::domain::quota::{Limit, parse_limit};
 use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
 use crate::http::{self, caller, limit};
 use crate::telemetry;
+
+mod command;
+
+pub use command::{CommandSettings, parse_for_commands, parse_platforms};
 
 /// What the program runs with.
 pub struct Settings {
@@ -41,6 +46,8 @@ pub struct Settings {
     pub inbound: http::inbound::Settings,
     /// The internal API.
     pub relay: Option<RelaySettings>,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -107,6 +114,12 @@ pub const VARS: &[Var] = &[
         secret: false,
         doc: "a PEM file with the CA of chat servers that have a private one",
     },
+    Var {
+        name: "PROXY_TOKEN",
+        default: "",
+        secret: true,
+        doc: "the secret with which `send --to` and `deliveries` call a running proxy; the server does not read it",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -165,7 +178,12 @@ pub fn read_log(env: &Env) -> telemetry::Settings {
 ///
 /// # Errors
 /// Every fault, one line each.
-pub fn parse(mut env: Env) -> Result<Settings, Faults> {
+pub fn parse(env: Env) -> Result<Settings, Faults> {
+    read(env, true)
+}
+
+/// What is kept matters to a server alone.
+fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
     let mut faults = Faults::default();
     env.settle(all_vars(), &mut faults);
     let mut reader = Reader::new(&env, faults);
@@ -181,7 +199,10 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         Mentions::None,
         Mentions::parse,
     );
-    let shared = Shared { mentions };
+    let shared = Shared {
+        mentions,
+        ..Shared::default()
+    };
     let mut platforms = platforms(&mut reader, &vars, &shared);
     let (directory, webhooks) = directory(&mut reader, &vars, &platforms);
     for platform in &mut platforms {
@@ -215,7 +236,12 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
     }
     let mut warnings = warnings(&mut reader, &callers, &http);
     let outbox = OutboxSettings::read(&mut reader, &mut warnings);
-    let inbound = http::inbound::Settings::read(&mut reader);
+    if is_server {
+        can_keep_installations(&mut reader, &outbox);
+    }
+    let mut inbound = http::inbound::Settings::read(&mut reader);
+    // The bot's own reading has noted the faults.
+    inbound.teams = Door::read(&mut Reader::new(&env, Faults::default()));
     let relay = relay::settings::read(&mut reader);
     let faults = reader.finish();
     if !faults.lines().is_empty() {
@@ -233,6 +259,7 @@ pub fn parse(mut env: Env) -> Result<Settings, Faults> {
         outbox,
         inbound,
         relay,
+        conversations: shared.conversations,
         warnings,
     })
 }
@@ -312,6 +339,29 @@ fn directory(
         reader.faults(lines);
         (Directory::empty(), Webhooks::default())
     })
+}
+
+/// An installation is made by a person in another workspace, so it must outlive this process.
+fn can_keep_installations(reader: &mut Reader<'_>, outbox: &OutboxSettings) {
+    let apps = ["SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"];
+    let Some(app) = apps.iter().find(|name| reader.has(name)) else {
+        return;
+    };
+    if apps.iter().any(|name| reader.is_faulty(name)) {
+        return;
+    }
+    if outbox.keys.is_empty() && !reader.is_faulty("STORE_KEY") {
+        let what = format!(
+            "{app} is set and this is not: the tokens of workspaces would lie open; set it to a secret of at least 32 characters (openssl rand -hex 32)"
+        );
+        reader.fault("STORE_KEY", what);
+    }
+    if outbox.path.is_none() && !reader.is_faulty("DATABASE_URL") {
+        let what = format!(
+            "{app} is set, and without an outbox installations would be lost at every start; set sqlite:PATH on a disk that lasts"
+        );
+        reader.fault("DATABASE_URL", what);
+    }
 }
 
 fn client(reader: &mut Reader<'_>, vars: &Vars) -> ClientSettings {

@@ -101,6 +101,28 @@ impl Env {
         }
     }
 
+    /// Takes variables out that mean nothing for what is to be done, so that a fault in them is none.
+    pub fn forget<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        for name in names {
+            self.values.remove(name);
+            self.values.remove(&format!("{name}_FILE"));
+            self.unreadable
+                .retain(|known| known.strip_suffix("_FILE").unwrap_or(known) != name);
+        }
+    }
+
+    /// Whether a variable is set and not empty, before and after the files were read in.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether a variable has exactly this value.
+    #[must_use]
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.values.get(name).is_some_and(|known| known == value)
+    }
+
     /// Whether a variable is set.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

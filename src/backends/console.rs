@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
-use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use super::{Backend, Kind, Listing, Page, Part, Recipient, Shared, Wire};
 use crate::domain::channel::CONSOLE;
 use crate::domain::delivery::{Failure, Later, Post, Posted};
 use crate::domain::options::Level;
@@ -64,6 +64,15 @@ impl Backend for Console {
                     Failure::later(Later::Unavailable, None, detail)
                 })
         })
+    }
+
+    /// Every name is a channel, so none is worth a line.
+    fn list<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+        _cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async { Ok(Listing::Page(Page::default())) })
     }
 }
 

@@ -6,6 +6,9 @@
 //! tests walk that list.
 
 pub mod console;
+pub mod conversations;
+pub mod install;
+mod listing;
 pub mod mattermost;
 pub mod slack;
 pub mod teams;
@@ -23,6 +26,9 @@ use crate::domain::quota::Limit;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var};
 
+pub use conversations::Conversations;
+pub use listing::{Listed, Listing, Page};
+pub use teams::Door;
 pub use wire::Wire;
 
 /// Every platform, in the order of the documents.
@@ -57,6 +63,8 @@ pub struct WebhookKind {
 pub struct Shared {
     /// `ALLOW_MENTIONS`
     pub mentions: Mentions,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
 }
 
 /// A configured platform.
@@ -93,6 +101,21 @@ pub trait Backend: Send + Sync {
     /// Whether the platform answers and takes the credentials; posts nothing.
     fn check<'a>(&'a self, _wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// One page of the channels that the bot can see: the first without a cursor, then that of the page before.
+    /// The caller keeps the waits that the platform asks for.
+    fn list<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+        _cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async { Ok(Listing::None("it shows a bot no list of channels")) })
+    }
+
+    /// How workspaces install its app, if they can.
+    fn installer(&self) -> Option<&dyn install::Installer> {
+        None
     }
 
     /// The bot's own user id, where the platform has such and tells it.

@@ -32,7 +32,14 @@ pub struct Call<'a> {
     pub content_type: Option<&'static str>,
     /// The body.
     pub body: Bytes,
+    /// The most of the answer's body that is read.
+    pub max_answer_bytes: usize,
 }
+
+/// What is read of an answer, unless a call says otherwise; a platform's answer to a post has some hundred bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The same of a list that a person asks for: Mattermost's of a team's channels is in no pages (reference/mattermost.md 10).
+pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a platform answered.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +49,7 @@ pub struct Answer {
     /// `Retry-After` as a wait: seconds rounded up, or an HTTP-date against the answer's own `Date`;
     /// at most one hour; `None` if absent or unusable.
     pub retry_after: Option<Duration>,
-    /// The body, at most 64 KiB of it.
+    /// The body, at most as much of it as the call asks for.
     pub body: Bytes,
     /// Whether the body was longer.
     pub truncated: bool,
@@ -84,6 +91,16 @@ impl<'a> Call<'a> {
             authorization,
             content_type,
             body,
+            max_answer_bytes: MAX_ANSWER_BYTES,
+        }
+    }
+
+    /// A POST of a form; no charset, of which Slack warns.
+    #[must_use]
+    pub fn post_form(uri: &'a Uri, authorization: Option<&'a HeaderValue>, body: Bytes) -> Self {
+        Self {
+            content_type: Some("application/x-www-form-urlencoded"),
+            ..Self::post_json(uri, authorization, body)
         }
     }
 
@@ -96,6 +113,7 @@ impl<'a> Call<'a> {
             authorization,
             content_type: None,
             body: Bytes::new(),
+            max_answer_bytes: MAX_ANSWER_BYTES,
         }
     }
 }

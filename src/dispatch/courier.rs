@@ -18,6 +18,7 @@ use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
 
 use super::queue::schedule::{Next, Release};
 use super::queue::{Callers, Ended, Key, Queue};
+use super::relay::later;
 use super::settle::{Attempt, given_up, tell, verdict};
 use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
@@ -143,7 +144,9 @@ impl Courier {
     /// Delivers what waits in a lane, until it is empty or must wait.
     async fn serve(&self, lane: Lane) {
         let (queue, clock) = (&self.desk.queue, &self.dispatcher.shared.clock);
-        let max = if self.settings.fold { fold::MAX } else { 1 };
+        // What is relayed is large, and never folded.
+        let folds = self.settings.fold && queue.gateway(lane) != Some(later::GATEWAY);
+        let max = if folds { fold::MAX } else { 1 };
         let mut withdrawn = queue.withdrawn(lane);
         let mut rows = match self.desk.store.head(lane, max).await {
             Ok(rows) => rows,

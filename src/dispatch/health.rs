@@ -103,7 +103,7 @@ fn state_after(failure: Option<&Failure>) -> Option<State> {
     Some(match failure {
         None => State::Ok,
         Some(Failure::Later {
-            reason: Later::Throttled,
+            reason: Later::Throttled | Later::Renewing,
             ..
         }) => return None,
         Some(Failure::Later { .. } | Failure::Unknown { .. }) => State::Unreachable,

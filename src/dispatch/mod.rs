@@ -11,6 +11,8 @@ mod direct;
 mod ends;
 mod fold;
 mod health;
+mod installations;
+mod keys;
 mod lookup;
 pub mod manage;
 mod notice;
@@ -33,6 +35,7 @@ use http::Uri;
 
 pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
+pub use installations::{InstallError, Installations, Installed};
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
 pub use relay::{RelayAnswer, RelayError, RelayRequest};
@@ -44,6 +47,7 @@ use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::quota::Limit;
+use crate::domain::web_url::WebUrl;
 use crate::outbox::{Lane, Store};
 use crate::telemetry::Metrics;
 use ends::{before, look_up_timed_out, no_turn, not_configured, sign};
@@ -69,12 +73,14 @@ pub struct Platforms {
     webhook_hashes: Vec<[u8; 16]>,
     lookups: Lookups,
     own: own::Own,
+    installations: Installations,
     lanes: Lanes,
     health: Health,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     delivered: AtomicU64,
     relay: Option<relay::settings::RelaySettings>,
+    keys: Option<keys::Keys>,
     /// One moment on both clocks.
     epoch: (Instant, Duration),
 }
@@ -122,12 +128,15 @@ pub struct Outcome {
 }
 
 impl Platforms {
-    /// Puts configured backends and webhooks together.
+    /// Puts configured backends and webhooks together. `openid` is the metadata of the Bot Framework's keys, where there is
+    /// a bot for it to send to.
     #[must_use]
     pub fn new(
         platforms: Vec<Platform>,
         webhooks: &Webhooks,
         relay: Option<relay::settings::RelaySettings>,
+        openid: Option<WebUrl>,
+        installations: Installations,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -149,8 +158,10 @@ impl Platforms {
             lookups: Lookups::default(),
             lanes: Lanes::default(),
             relay,
+            keys: openid.map(keys::Keys::new),
             epoch: (clock.now(), clock.unix()),
             own: own::Own::default(),
+            installations,
             health,
             clock,
             metrics,
@@ -298,6 +309,9 @@ impl Dispatcher {
             .await
             .unwrap_or_else(|| Err(look_up_timed_out(backend)));
         self.shared.health.note(backend, id.as_ref().err());
+        if let Err(failure) = &id {
+            self.shared.installations.note(failure);
+        }
         id
     }
 
@@ -361,6 +375,7 @@ impl Dispatcher {
             self.shared.count_delivered();
         }
         if let Some(failure) = failure {
+            self.shared.installations.note(failure);
             tracing::warn!(
                 backend = ready.backend,
                 channel = ready.recipient.channel(),

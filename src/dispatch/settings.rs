@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use envconfig::Envconfig;
 
+use crate::domain::seal::StoreKeys;
 use crate::env::{Reader, Var, parse_bool, parse_duration};
 use crate::outbox::Retention;
 
@@ -19,6 +20,8 @@ pub struct OutboxSettings {
     pub max: usize,
     /// What the courier goes by.
     pub courier: CourierSettings,
+    /// `STORE_KEY`
+    pub keys: StoreKeys,
 }
 
 /// The variables of the outbox.
@@ -53,6 +56,12 @@ pub const VARS: &[Var] = &[
         secret: false,
         doc: "`true`: what waits for a throttled destination is folded into as few posts as fit",
     },
+    Var {
+        name: "STORE_KEY",
+        default: "",
+        secret: true,
+        doc: "seals the tokens of workspaces that have installed the app: a secret of at least 32 characters (`openssl rand -hex 32`); several by spaces while one is replaced, the new one first",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -67,6 +76,8 @@ struct Vars {
     receipt_retention: Option<String>,
     #[envconfig(from = "FOLD_BACKLOG")]
     fold_backlog: Option<String>,
+    #[envconfig(from = "STORE_KEY")]
+    store_key: Option<String>,
 }
 
 const DEFAULT_PATH: &str = "message-webhook-proxy.db";
@@ -128,6 +139,12 @@ impl OutboxSettings {
                 fold,
                 retention,
             },
+            keys: reader.value(
+                "STORE_KEY",
+                vars.store_key.as_deref(),
+                StoreKeys::default(),
+                StoreKeys::parse,
+            ),
         }
     }
 }

@@ -179,7 +179,7 @@ pub(super) fn verdict(
     let progress = attempt.progress(before, now_ms);
     let (state, release) = match &attempt.failure {
         None => (State::Delivered, Release::Go),
-        Some(failure) if failure.is_of_the_backend() && is_promised => {
+        Some(failure) if failure.is_of_the_credentials() && is_promised => {
             (State::Waiting, Release::After(REFUSING_PAUSE))
         }
         Some(Failure::Refused { .. }) => (State::Failed, Release::Go),

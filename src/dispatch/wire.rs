@@ -1,7 +1,7 @@
 //! The only outgoing client: one awc client per worker, with every limit in one place.
 //!
 //! No redirects (they carry credentials away), no decompression (a bomb), no environment proxies, one deadline
-//! around connection, request and whole answer, at most 64 KiB of answer.
+//! around connection, request and whole answer, at most as much of an answer as the call asks for.
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -25,8 +25,6 @@ use crate::backends::Wire;
 use crate::backends::wire::{Answer, Call, WireError};
 use crate::clock::Clock;
 
-/// The most of an answer that is read; a platform's answer to a post has some hundred bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Below the idle timeout of Mattermost (60 s), so that we close first.
@@ -38,6 +36,8 @@ const MIN_CREDENTIAL_BYTES: usize = 8;
 /// How this program names itself to platforms; also how it knows another of its kind.
 pub const PRODUCT: &str = "message-webhook-proxy/";
 const USER_AGENT: &str = concat!("message-webhook-proxy/", env!("CARGO_PKG_VERSION"));
+/// A proxy refuses posts of another proxy; a person's command is none.
+const COMMAND_AGENT: &str = concat!("message-webhook-proxy-cli/", env!("CARGO_PKG_VERSION"));
 
 /// What a worker needs to make its client.
 #[derive(Clone)]
@@ -96,6 +96,7 @@ pub struct HttpWire {
     settings: ClientSettings,
     clock: Arc<dyn Clock>,
     started: Instant,
+    agent: &'static str,
 }
 
 impl HttpWire {
@@ -107,6 +108,16 @@ impl HttpWire {
             settings: settings.clone(),
             clock,
             started,
+            agent: USER_AGENT,
+        }
+    }
+
+    /// The same for a command of a person, which may call a proxy.
+    #[must_use]
+    pub fn for_commands(self) -> Self {
+        Self {
+            agent: COMMAND_AGENT,
+            ..self
         }
     }
 
@@ -133,7 +144,7 @@ impl HttpWire {
         let mut request = self
             .client()
             .request(call.method, call.uri)
-            .insert_header((header::USER_AGENT, USER_AGENT))
+            .insert_header((header::USER_AGENT, self.agent))
             .insert_header((header::ACCEPT, "application/json"));
         if let Some(authorization) = call.authorization {
             request = request.insert_header((header::AUTHORIZATION, authorization.clone()));
@@ -149,7 +160,7 @@ impl HttpWire {
         if response.status().is_informational() {
             return Err(WireError::NoAnswer);
         }
-        let (body, truncated) = self.read(&mut response).await?;
+        let (body, truncated) = self.read(&mut response, call.max_answer_bytes).await?;
         let body = match call.authorization {
             Some(authorization) => without(body, credential(authorization)),
             None => body,
@@ -164,7 +175,11 @@ impl HttpWire {
 
     /// Reads up to the cap. A body that breaks off after the head is no usable answer to a success, and is
     /// classed by its status otherwise.
-    async fn read<S>(&self, response: &mut ClientResponse<S>) -> Result<(Bytes, bool), WireError>
+    async fn read<S>(
+        &self,
+        response: &mut ClientResponse<S>,
+        max_bytes: usize,
+    ) -> Result<(Bytes, bool), WireError>
     where
         S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
@@ -185,7 +200,7 @@ impl HttpWire {
                     whole.extend_from_slice(&chunk);
                 }
             }
-            if whole.len() + body.as_ref().map_or(0, Bytes::len) > MAX_ANSWER_BYTES {
+            if whole.len() + body.as_ref().map_or(0, Bytes::len) > max_bytes {
                 return Ok((Bytes::new(), true));
             }
         }

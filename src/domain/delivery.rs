@@ -83,6 +83,8 @@ pub enum Later {
     Throttled,
     /// The platform answered that it cannot now.
     Unavailable,
+    /// The token of this workspace has run out and is being renewed; other workspaces are not affected.
+    Renewing,
 }
 
 /// Why another attempt is not worth it.
@@ -90,6 +92,8 @@ pub enum Later {
 pub enum Refusal {
     /// The bot's credentials are refused; the whole backend is affected.
     Credentials,
+    /// The credentials of one of several workspaces are refused; the others are not affected.
+    Workspace,
     /// The platform does not know the channel, or hides it from the bot.
     UnknownChannel,
     /// The bot may not post there.
@@ -219,11 +223,19 @@ impl Failure {
                 reason: Later::Unavailable,
                 ..
             } => "unavailable",
+            Self::Later {
+                reason: Later::Renewing,
+                ..
+            } => "renewing",
             Self::Unknown { .. } => "unknown",
             Self::Refused {
                 reason: Refusal::Credentials,
                 ..
             } => "credentials",
+            Self::Refused {
+                reason: Refusal::Workspace,
+                ..
+            } => "workspace",
             Self::Refused {
                 reason: Refusal::UnknownChannel,
                 ..
@@ -273,6 +285,19 @@ impl Failure {
                 ..
             }
         )
+    }
+
+    /// Whether an operator may mend it, so that what is promised waits for that.
+    #[must_use]
+    pub fn is_of_the_credentials(&self) -> bool {
+        let is_of_a_workspace = matches!(
+            self,
+            Self::Refused {
+                reason: Refusal::Workspace,
+                ..
+            }
+        );
+        is_of_a_workspace || self.is_of_the_backend()
     }
 
     /// The platform's own code, if it gave one that is safe to show.

@@ -32,6 +32,7 @@ pub mod options;
 pub mod percent;
 pub mod quota;
 pub mod retry;
+pub mod seal;
 pub mod secret;
 pub mod signing;
 pub mod split;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::HeaderMap;
 use serde::Serialize;
 
 use crate::dispatch::Desk;
@@ -14,9 +13,9 @@ use crate::domain::percent::decode_form;
 use crate::outbox::{Filter, Page, Row, State, StoreError};
 
 use super::Context;
-use super::caller::{limit_unit, secret_of};
 use super::failed::RETRY_AFTER_S;
 use super::problem::{Code, Problem};
+use super::reader::Reader;
 use super::receipt::{Receipt, json_line};
 use super::reply::{JSON, Reply};
 
@@ -33,31 +32,12 @@ struct Listing {
     next: Option<DeliveryId>,
 }
 
-/// Whose receipts a caller may see.
-enum Reader {
-    /// Everybody's: a token for all channels, or posting is open.
-    All,
-    /// Its own: the token opens some channels only.
-    Own(String),
-}
-
-impl Reader {
-    fn sees(&self, rows: &[Row]) -> bool {
-        match self {
-            Self::All => !rows.is_empty(),
-            Self::Own(name) => rows.first().is_some_and(|row| row.caller == *name),
-        }
-    }
-}
-
 /// `GET /deliveries`
 pub(super) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
-    let reader = reader(context)?;
+    let reader = Reader::of(context)?;
     let desk = desk(context)?;
     let (mut filter, after, limit) = query(context.query())?;
-    if let Reader::Own(name) = reader {
-        filter.caller = Some(name);
-    }
+    filter.caller = reader.own().map(str::to_owned);
     let page: Page = in_time(desk.store.list(filter, after, limit)).await?;
     let listing = Listing {
         deliveries: page.messages.into_iter().map(Receipt::of_rows).collect(),
@@ -109,7 +89,7 @@ fn shown(rows: Vec<Row>) -> Reply {
 }
 
 async fn find(context: &Context<'_>, id: &str) -> Result<(DeliveryId, Vec<Row>), Problem> {
-    let reader = reader(context)?;
+    let reader = Reader::of(context)?;
     let desk = desk(context)?;
     let unknown = || {
         let detail = "no stored message has this id, or its receipt has expired (RECEIPT_RETENTION); a message that was delivered at once was never stored";
@@ -123,7 +103,7 @@ async fn find(context: &Context<'_>, id: &str) -> Result<(DeliveryId, Vec<Row>),
     Ok((id, rows))
 }
 
-fn desk<'a>(context: &'a Context<'_>) -> Result<&'a Desk, Problem> {
+pub(super) fn desk<'a>(context: &'a Context<'_>) -> Result<&'a Desk, Problem> {
     context.dispatcher.desk().ok_or_else(|| {
         let detail =
             "this proxy has no outbox (DATABASE_URL=none), so nothing waits and no receipt is kept";
@@ -131,7 +111,9 @@ fn desk<'a>(context: &'a Context<'_>) -> Result<&'a Desk, Problem> {
     })
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+pub(super) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Problem> {
     let answered = tokio::time::timeout(STORE_DEADLINE, answer).await;
     answered.unwrap_or(Err(StoreError::Busy)).map_err(|error| {
         let detail = format!("the outbox did not answer: {error}");
@@ -145,38 +127,6 @@ async fn to_its_end<T: 'static>(
 ) -> Result<T, Problem> {
     let change = actix_web::rt::spawn(change);
     in_time(async { change.await.unwrap_or(Err(StoreError::Closed)) }).await
-}
-
-/// Who reads. A signed URL opens one post and nothing else.
-fn reader(context: &Context<'_>) -> Result<Reader, Problem> {
-    let Context { state, address, .. } = context;
-    if state.callers.is_open() {
-        return Ok(Reader::All);
-    }
-    let headers: &HeaderMap = context.request.headers();
-    let sent = secret_of(headers).ok().flatten();
-    let token = sent
-        .as_ref()
-        .and_then(|secret| state.callers.tokens.find(secret));
-    if let Some(token) = token {
-        return Ok(match token.scope() {
-            None => Reader::All,
-            Some(_) => Reader::Own(token.name().to_owned()),
-        });
-    }
-    state.metrics.unauthorized();
-    let key = state.limits.key(limit_unit(*address));
-    let tried = if sent.is_some() {
-        state.limits.bad_credentials(key)
-    } else {
-        state.limits.spent_credentials(key)
-    };
-    if let Err(refused) = tried {
-        let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
-        return Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()));
-    }
-    let detail = "receipts are for holders of a proxy token; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS";
-    Err(Problem::new(Code::Unauthorized, detail))
 }
 
 fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {

@@ -12,14 +12,18 @@ pub mod receipt;
 pub mod settings;
 
 mod deliveries;
+mod events;
 pub mod extract;
 mod failed;
+mod install;
 mod log_budget;
 pub mod openapi;
 mod operate;
+mod page;
 mod post;
 mod preview;
 mod problems;
+mod reader;
 mod replay;
 mod reply;
 pub mod route;
@@ -38,6 +42,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
+use crate::backends::Conversations;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::domain::channel::Directory;
@@ -68,6 +73,8 @@ pub struct State {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -77,6 +84,8 @@ pub struct State {
     /// The log, for its count of dropped lines.
     pub log: Option<Sink>,
     seen: inbound::Seen,
+    events: inbound::Seen,
+    begun: install::Begun,
     connections: Arc<ConnectionCap>,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
@@ -84,6 +93,7 @@ pub struct State {
     refused: AtomicU64,
     gets: Replays<Receipt>,
     onces: Replays<([u8; 16], Receipt)>,
+    streams: Arc<events::Streams>,
     openapi: OnceLock<Vec<u8>>,
 }
 
@@ -99,6 +109,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What verifies the requests of platforms.
     pub inbound: inbound::Settings,
+    /// The conversations in which bots were seen.
+    pub conversations: Arc<Conversations>,
     /// `MAX_PARTS`
     pub max_parts: usize,
     /// Counters.
@@ -129,7 +141,10 @@ impl State {
             callers: parts.callers,
             directory: parts.directory,
             inbound: parts.inbound,
+            conversations: parts.conversations,
             seen: inbound::Seen::new(REQUESTS_REMEMBERED_FOR),
+            events: inbound::Seen::new(EVENTS_REMEMBERED_FOR),
+            begun: install::Begun::default(),
             max_parts: parts.max_parts,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -141,6 +156,7 @@ impl State {
             refused: AtomicU64::new(0),
             gets: Replays::new(GETS_REMEMBERED_FOR),
             onces: Replays::new(KEYS_REMEMBERED_FOR),
+            streams: Arc::default(),
             openapi: OnceLock::new(),
         }
     }
@@ -185,6 +201,8 @@ impl State {
 const GETS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// How long a platform's request is known again: longer than its signature is good (threats.md F2).
 const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long an event is known again where there is no outbox: Slack may repeat it for 24 h (reference/slack.md 6.2).
+const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Open connections in all; more are closed at once.
@@ -260,6 +278,9 @@ async fn handle<'a>(
     let reads = matches!(method, "GET" | "HEAD");
     let reply = match route {
         Route::Unknown => refuse(not_found()),
+        Route::SlackInstall | Route::SlackInstalled if !install::is_on(context) => {
+            refuse(not_found())
+        }
         _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
         Route::Post { .. } => return posted(context, route, payload).await,
         Route::Delivery(id) if method == "DELETE" => deliveries::drop_one(context, id)
@@ -268,21 +289,33 @@ async fn handle<'a>(
         Route::Retry(id) if method == "POST" => {
             deliveries::retry(context, id).await.unwrap_or_else(refuse)
         }
-        Route::Retry(_) => refuse(read_only(route)),
+        Route::Sign if method == "POST" => page::sign::answer(context, payload)
+            .await
+            .unwrap_or_else(refuse),
+        Route::Events if method == "GET" => events::open(context).unwrap_or_else(refuse),
+        Route::Retry(_) | Route::Sign | Route::Events => refuse(read_only(route)),
         Route::Inbound(source) => {
             let (reply, facts) = inbound::receive(context, source, payload).await;
             return (reply, facts, None);
         }
+        // Not HEAD: it would use the state up.
+        Route::SlackInstall | Route::SlackInstalled if method != "GET" => refuse(read_only(route)),
+        Route::SlackInstall | Route::SlackInstalled if context.state.is_stopping() => {
+            refuse(inbound::stopping())
+        }
         _ if !reads => refuse(read_only(route)),
         Route::Deliveries => deliveries::list(context).await.unwrap_or_else(refuse),
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
-        Route::Home => operate::home(context),
+        Route::Home => page::home(context),
+        Route::Asset(asset) => page::asset(context, asset),
+        Route::Channels => page::channels::list(context).unwrap_or_else(refuse),
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
         Route::Problems => problems::answer(context),
         Route::OpenApi => operate::openapi(context),
-        Route::SlackInstall | Route::SlackInstalled => refuse(not_found()),
+        Route::SlackInstall => install::begin(context).unwrap_or_else(refuse),
+        Route::SlackInstalled => install::finish(context).await,
     };
     (reply, Facts::default(), None)
 }
@@ -359,7 +392,7 @@ fn read_only(route: Route<'_>) -> Problem {
         allow: Some(allow),
         ..Problem::new(
             Code::MethodNotAllowed,
-            format!("this path is read only; send one of {allow}"),
+            format!("this path does not take the method; send one of {allow}"),
         )
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator asks: does it live, can it take posts, what has it counted; and the page at `/`.
+//! What an operator asks: does it live, can it take posts, what has it counted.
 
 use std::time::Duration;
 
@@ -11,21 +11,12 @@ use super::caller::secret_of;
 use super::openapi::{Surface, document};
 use super::problem::{Code, Problem};
 use super::receipt::json_line;
-use super::reply::{JSON, PLAIN, Reply, accepts_html};
+use super::reply::{JSON, Reply};
 
 /// How old the backends' state may be before `/ready` asks them.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// How long that may take.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
-
-const LINE: &str = "message-webhook-proxy: POST /post/channel/{channel}/msg/{message}, percent-encoded, becomes a chat message; see /health /ready /metrics /problems\n";
-
-const PAGE: &str = concat!(
-    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n",
-    "<title>message-webhook-proxy</title>\n<h1>message-webhook-proxy</h1>\n",
-    "<p>Send <code>POST /post/channel/{channel}/msg/{message}</code>, the message percent-encoded, and it becomes a chat message.</p>\n",
-    "<p><a href=\"/ready\">Is it ready?</a> &middot; <a href=\"/problems\">What do the problem codes mean?</a></p>\n</html>\n",
-);
 
 #[derive(Serialize)]
 struct Readiness<'a> {
@@ -48,14 +39,6 @@ struct Store {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
-}
-
-/// `GET /`
-pub(super) fn home(context: &Context<'_>) -> Reply {
-    if accepts_html(context.request.headers()) {
-        return Reply::Text(200, "text/html; charset=utf-8", PAGE.into());
-    }
-    Reply::Text(200, PLAIN, LINE.into())
 }
 
 /// `GET /health`
@@ -159,10 +142,9 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
 
 /// `GET /openapi.json`: made once.
 pub(super) fn openapi(context: &Context<'_>) -> Reply {
-    let state = context.state;
-    let has_outbox = context.dispatcher.desk().is_some();
-    let made = state
+    let made = context
+        .state
         .openapi
-        .get_or_init(|| json_line(&document(&Surface::of(state, has_outbox))));
+        .get_or_init(|| json_line(&document(&Surface::of(context))));
     Reply::Text(200, JSON, made.clone())
 }

@@ -1,5 +1,6 @@
 //! A post, from its URL to its receipt.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
@@ -253,8 +254,20 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    fn resolve(&mut self, channel: &Channel) -> Result<std::sync::Arc<[Destination]>, Problem> {
-        let destinations = self.context.state.directory.resolve(channel).map_err(|error| match error {
+    fn resolve(&mut self, channel: &Channel) -> Result<Arc<[Destination]>, Problem> {
+        let destinations = self.context.resolve(channel)?;
+        if let [only] = &*destinations {
+            self.facts.backend = Some(only.backend);
+            self.facts.channel = Some(only.channel().to_owned());
+        }
+        Ok(destinations)
+    }
+}
+
+impl Context<'_> {
+    /// The destinations of a channel.
+    pub(super) fn resolve(&self, channel: &Channel) -> Result<Arc<[Destination]>, Problem> {
+        self.state.directory.resolve(channel).map_err(|error| match error {
             ResolveError::Ambiguous { choices } => Problem::new(
                 Code::AmbiguousChannel,
                 format!(
@@ -267,12 +280,7 @@ impl<'a> Request<'a> {
                 Code::UnknownChannel,
                 "this proxy posts only to its aliases, and this is none of them; the operator adds one to CHANNELS",
             ),
-        })?;
-        if let [only] = &*destinations {
-            self.facts.backend = Some(only.backend);
-            self.facts.channel = Some(only.channel().to_owned());
-        }
-        Ok(destinations)
+        })
     }
 }
 

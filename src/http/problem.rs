@@ -52,6 +52,7 @@ codes! {
     BadRequest "bad-request" 400 "The request is not well-formed HTTP/1.1" "Send one Host, at most one Content-Length or Transfer-Encoding, and CRLF line ends.";
     BadEncoding "bad-encoding" 400 "The URL does not decode to text" "Percent-encode the UTF-8 bytes of the text, or use the base64url form /b64/.";
     BadCharacter "bad-character" 400 "The text holds a character that no platform takes" "Take the NUL out of the message.";
+    BadBody "bad-body" 400 "The body is not what is taken here" "Send what the detail names, as the platform does.";
     EmptyMessage "empty-message" 400 "There is nothing to post" "Write the message after /msg/, percent-encoded, or in ?message=.";
     EmptyChannel "empty-channel" 400 "The channel is empty" "Write the channel after /post/channel/.";
     BadOption "bad-option" 400 "An option of the query is wrong" "Write a '?' of the message as %3F; the detail names the option and what it takes.";

@@ -294,7 +294,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// A time as people and programs read it: UTC, to the second.
-fn rfc3339(unix_ms: u64) -> String {
+pub(super) fn rfc3339(unix_ms: u64) -> String {
     let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
     time.and_then(|time| time.format(&Rfc3339).ok())

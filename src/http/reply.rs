@@ -1,9 +1,12 @@
 //! From what a handler says to an HTTP answer.
 
+use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+use super::events::Body;
+use super::page::Asset;
 use super::problem::{Code, Problem};
 use super::receipt::{Receipt, json_line};
 use crate::dispatch::RelayAnswer;
@@ -20,6 +23,22 @@ pub(super) enum Reply {
     Relayed(Box<RelayAnswer>),
     /// A page for people: what it may load and run, and its HTML.
     Page(&'static str, Vec<u8>),
+    /// The page, or a file of it; without its body if the browser has it.
+    Asset {
+        /// Which one.
+        asset: &'static Asset,
+        /// Whether the browser has it.
+        is_known: bool,
+    },
+    /// Events, as they come.
+    Stream(Body),
+    /// A browser is sent elsewhere, with a cookie to come back with.
+    Redirect {
+        /// Where to.
+        location: String,
+        /// The value of `Set-Cookie`.
+        cookie: String,
+    },
     /// Anything else: status, media type, text.
     Text(u16, &'static str, Vec<u8>),
 }
@@ -27,10 +46,12 @@ pub(super) enum Reply {
 pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// For everything that a browser may show. A receipt is JSON, which `nosniff` keeps from being shown as a page.
@@ -67,21 +88,33 @@ impl Reply {
         let plain = prefers_plain(request.headers());
         let (mut builder, body) = match self {
             Self::Receipt(receipt) if plain => {
-                (accepted(&receipt, PLAIN), receipt.to_line().into_bytes())
+                (accepted(&receipt, PLAIN), BoxBody::new(receipt.to_line()))
             }
-            Self::Receipt(receipt) => (accepted(&receipt, JSON), json_line(&receipt)),
+            Self::Receipt(receipt) => (accepted(&receipt, JSON), BoxBody::new(json_line(&receipt))),
             Self::Problem(problem) => refusal(&problem, plain, base),
+            Self::Asset { asset, is_known } => asset_answer(asset, is_known),
+            Self::Stream(events) => stream(events),
             Self::Options(allow) => {
                 let mut builder = HttpResponse::NoContent();
                 builder.insert_header((header::ALLOW, allow));
-                (builder, Vec::new())
+                (builder, BoxBody::new(()))
             }
             Self::Relayed(answer) => relayed(*answer),
+            Self::Redirect { location, cookie } => {
+                let mut builder = HttpResponse::Found();
+                builder.insert_header((header::LOCATION, location));
+                builder.insert_header((header::SET_COOKIE, cookie));
+                builder
+                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                (builder, BoxBody::new(()))
+            }
             Self::Page(policy, body) => {
                 let policy = HeaderValue::from_static(policy);
-                (shown(200, HTML, policy), body)
+                (shown(200, HTML, policy), BoxBody::new(body))
             }
-            Self::Text(status, media, body) => (shown(status, media, NO_CONTENT), body),
+            Self::Text(status, media, body) => {
+                (shown(status, media, NO_CONTENT), BoxBody::new(body))
+            }
         };
         if let Ok(id) = HeaderValue::try_from(request_id) {
             builder.insert_header((REQUEST_ID, id));
@@ -146,7 +179,7 @@ fn accepted(receipt: &Receipt, media: &'static str) -> HttpResponseBuilder {
     builder
 }
 
-fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, Vec<u8>) {
+fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, BoxBody) {
     let mut builder = HttpResponse::build(problem.code.status());
     let (media, body) = if plain {
         (PLAIN, problem.to_line().into_bytes())
@@ -171,16 +204,45 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
     if problem.close {
         builder.force_close();
     }
-    (builder, body)
+    (builder, BoxBody::new(body))
 }
 
 /// Status, headers and body as they came; the client adds nothing to what the platform is to read.
-fn relayed(answer: RelayAnswer) -> (HttpResponseBuilder, Vec<u8>) {
+fn relayed(answer: RelayAnswer) -> (HttpResponseBuilder, BoxBody) {
     let mut builder = HttpResponse::build(status_of(answer.status));
     for header in answer.headers {
         builder.append_header(header);
     }
-    (builder, answer.body.into())
+    (builder, BoxBody::new(answer.body))
+}
+
+/// Asked for again each time, so that a new version of the program is never half of an old page.
+fn asset_answer(asset: &'static Asset, is_known: bool) -> (HttpResponseBuilder, BoxBody) {
+    let (mut builder, body) = match is_known {
+        true => (HttpResponse::NotModified(), ""),
+        false => (HttpResponse::Ok(), asset.text),
+    };
+    builder
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(asset.media)))
+        .insert_header((header::ETAG, asset.etag()))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, asset.policy()));
+    if asset.is_page() {
+        // Others get a line at the same path.
+        builder.insert_header((header::VARY, HeaderValue::from_static("Accept")));
+    }
+    (builder, BoxBody::new(body))
+}
+
+fn stream(events: Body) -> (HttpResponseBuilder, BoxBody) {
+    let mut builder = HttpResponse::Ok();
+    builder
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(EVENTS)))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT))
+        // nginx would keep them until it has a few KiB.
+        .insert_header((UNBUFFERED, HeaderValue::from_static("no")));
+    (builder, BoxBody::new(BodyStream::new(events)))
 }
 
 fn status_of(status: u16) -> actix_web::http::StatusCode {

@@ -5,6 +5,8 @@
 
 use crate::inbound::{SOURCES, Source};
 
+use super::page::Asset;
+
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -17,6 +19,14 @@ pub enum Route<'a> {
     },
     /// The page for people.
     Home,
+    /// A file of that page.
+    Asset(&'static Asset),
+    /// The channels a caller may choose.
+    Channels,
+    /// Make a signed URL.
+    Sign,
+    /// The receipts that change.
+    Events,
     /// The process lives.
     Health,
     /// It can take posts.
@@ -56,8 +66,9 @@ pub enum Form<'a> {
 
 const POST: &str = "/post/channel/";
 const DELIVERIES: &str = "/deliveries/";
+const ASSETS: &str = "/assets/";
 
-/// Every route but those of [`SOURCES`], with empty parts where a request has its own.
+/// Every route but those of [`SOURCES`] and [`Asset::all`], with empty parts where a request has its own.
 const LISTED: &[Route<'static>] = &[
     Route::Post {
         channel: b"",
@@ -74,6 +85,9 @@ const LISTED: &[Route<'static>] = &[
     Route::Deliveries,
     Route::Delivery(""),
     Route::Retry(""),
+    Route::Events,
+    Route::Channels,
+    Route::Sign,
     Route::Home,
     Route::Health,
     Route::Ready,
@@ -85,10 +99,11 @@ const LISTED: &[Route<'static>] = &[
 ];
 
 impl Route<'static> {
-    /// Every route there is: for the document.
+    /// Every route there is, one file of the page for all of them: for the document.
     pub fn all() -> impl Iterator<Item = Self> {
         let sources = SOURCES.iter().copied().map(Self::Inbound);
-        LISTED.iter().copied().chain(sources)
+        let file = Asset::all().first().map(Self::Asset);
+        LISTED.iter().copied().chain(file).chain(sources)
     }
 }
 
@@ -104,6 +119,9 @@ impl<'a> Route<'a> {
             "/problems" => Self::Problems,
             "/openapi.json" => Self::OpenApi,
             "/deliveries" => Self::Deliveries,
+            "/channels" => Self::Channels,
+            "/sign" => Self::Sign,
+            "/events" => Self::Events,
             "/slack/install" => Self::SlackInstall,
             "/no-auth/provider-token/slack" => Self::SlackInstalled,
             _ => Self::deeper(path),
@@ -116,6 +134,9 @@ impl<'a> Route<'a> {
         }
         if let Some(rest) = path.strip_prefix(DELIVERIES) {
             return Self::delivery(rest);
+        }
+        if let Some(name) = path.strip_prefix(ASSETS) {
+            return Asset::of(name).map_or(Self::Unknown, Self::Asset);
         }
         Source::of(path).map_or(Self::Unknown, Self::Inbound)
     }
@@ -168,6 +189,10 @@ impl<'a> Route<'a> {
             Self::Problems => "/problems",
             Self::OpenApi => "/openapi.json",
             Self::Deliveries => "/deliveries",
+            Self::Asset(_) => "/assets/{name}",
+            Self::Channels => "/channels",
+            Self::Sign => "/sign",
+            Self::Events => "/events",
             Self::Delivery(_) => "/deliveries/{id}",
             Self::Retry(_) => "/deliveries/{id}/retry",
             Self::Inbound(source) => source.path(),
@@ -190,7 +215,8 @@ impl<'a> Route<'a> {
             Self::Post { .. } if get_posts => "GET, POST, PUT, OPTIONS",
             Self::Post { .. } => "POST, PUT, OPTIONS",
             Self::Delivery(_) => "GET, HEAD, DELETE, OPTIONS",
-            Self::Retry(_) | Self::Inbound(_) => "POST, OPTIONS",
+            Self::Retry(_) | Self::Inbound(_) | Self::Sign => "POST, OPTIONS",
+            Self::Events | Self::SlackInstall | Self::SlackInstalled => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -261,13 +287,18 @@ mod tests {
             Route::SlackInstall => 12,
             Route::SlackInstalled => 13,
             Route::Inbound(_) => 14,
-            Route::Unknown => 15,
+            Route::Asset(_) => 15,
+            Route::Channels => 16,
+            Route::Sign => 17,
+            Route::Events => 18,
+            Route::Unknown => 19,
         };
 
         let listed: Vec<usize> = Route::all().map(number).collect();
 
-        assert!((0..=14).all(|n| listed.contains(&n)) && !listed.contains(&15));
-        for route in Route::all() {
+        assert!((0..=18).all(|n| listed.contains(&n)) && !listed.contains(&19));
+        // Of the page's files there are only those with their own names.
+        for route in Route::all().filter(|route| !matches!(route, Route::Asset(_))) {
             assert_eq!(Route::of(route.pattern()).pattern(), route.pattern());
         }
     }
@@ -295,6 +326,11 @@ mod tests {
             "/deliveries/x/y",
             "/deliveries/x/retry/",
             "/ready%20",
+            "/assets/",
+            "/assets/other.js",
+            "/assets/app%2Ejs",
+            "/assets/../app.js",
+            "/assets/app.js/",
             "*",
         ] {
             assert_eq!(Route::of(path), Route::Unknown, "{path}");

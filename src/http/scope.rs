@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use crate::domain::channel::Destination;
 
+use super::Context;
 use super::caller::Caller;
-use super::post::Request;
 use super::problem::{Code, Problem};
 
-impl Request<'_> {
+impl Context<'_> {
     /// Whether the caller's token opens every destination, whatever their spelling.
     pub(super) async fn check_scope(
         &self,
@@ -41,7 +41,7 @@ impl Request<'_> {
         scope: &[Destination],
         deadline: Instant,
     ) -> bool {
-        let dispatcher = self.context.dispatcher;
+        let dispatcher = self.dispatcher;
         let may_be = |other: &Destination| dispatcher.may_be_same(to, other);
         if !scope.iter().any(may_be) {
             return false;

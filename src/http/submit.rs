@@ -111,7 +111,8 @@ impl Request<'_> {
         let Patience { deadline, is_async } = submission.patience;
         // Who may post where is found out however short the caller's patience is.
         let scope_deadline = deadline.max(self.context.state.clock.now() + SCOPE_DEADLINE);
-        self.check_scope(submission.caller, submission.destinations, scope_deadline)
+        self.context
+            .check_scope(submission.caller, submission.destinations, scope_deadline)
             .await?;
         let once = self.once(&submission);
         let aims = submission
@@ -406,7 +407,8 @@ fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent
     entries.collect()
 }
 
-fn not_stored(error: &NotStored) -> Problem {
+/// Why nothing is promised.
+pub(super) fn not_stored(error: &NotStored) -> Problem {
     let (code, detail) = match error {
         NotStored::Full => (
             Code::OutboxFull,

@@ -116,7 +116,7 @@ fn answer_where(place: &Place, style: Style) -> String {
 }
 
 /// A channel as one segment of a path. `:` and `@` may stand there as they are (RFC 3986, 3.3), and read better so.
-fn segment(channel: &str) -> String {
+pub fn segment(channel: &str) -> String {
     let encoded = crate::domain::percent::encode(channel);
     encoded.replace("%3A", ":").replace("%40", "@")
 }

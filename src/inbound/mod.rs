@@ -7,6 +7,7 @@ pub mod command;
 pub mod form;
 pub mod mattermost;
 pub mod slack;
+pub mod teams;
 
 /// Where requests come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use self::owner::{Durable, Owner};
 use super::batch::{Job, Task, Then};
@@ -25,6 +25,8 @@ use crate::domain::delivery::DeliveryId;
 
 /// Beyond this many that wait, the next is refused at once.
 const QUEUE: usize = 8192;
+/// How many changes a listener may be behind; beyond, it has missed some and is told so.
+const CHANGES: usize = 1024;
 
 /// What to open.
 #[derive(Clone)]
@@ -73,6 +75,7 @@ struct Shared {
     thread: Mutex<Option<JoinHandle<()>>>,
     health: Arc<watch::Sender<StoreHealth>>,
     in_flight: Arc<AtomicBool>,
+    changes: broadcast::Sender<DeliveryId>,
 }
 
 /// An opened store, and what the last process left in it.
@@ -129,6 +132,7 @@ impl Store {
             thread: Mutex::new(Some(thread)),
             health,
             in_flight,
+            changes: broadcast::Sender::new(CHANGES),
         });
         Ok(Self { shared })
     }
@@ -152,7 +156,14 @@ impl Store {
         now_ms: u64,
         then: impl FnOnce(&Result<Appended, StoreError>) + Send + 'static,
     ) -> Result<Appended, StoreError> {
+        let (changes, id) = (self.shared.changes.clone(), message.id);
         let work = move |outbox: &mut dyn Outbox| outbox.append(&message, now_ms);
+        let then = move |answer: &Result<Appended, StoreError>| {
+            then(answer);
+            if matches!(answer, Ok(Appended::Stored)) {
+                changes.send(id).ok();
+            }
+        };
         self.hand_over(true, work, Some(Box::new(then))).await
     }
 
@@ -173,13 +184,14 @@ impl Store {
         settled: Vec<Settled>,
         next: Option<(Lane, usize)>,
     ) -> Result<Vec<Row>, StoreError> {
+        let changed = settled.iter().map(|one| one.id).collect();
         let work = move |outbox: &mut dyn Outbox| {
             for one in &settled {
                 outbox.settle(one.id, one.place, one.state, &one.progress)?;
             }
             next.map_or(Ok(Vec::new()), |(lane, max)| outbox.head(lane, max))
         };
-        self.ask(work).await
+        self.change(changed, work).await
     }
 
     /// See [`Outbox::relane`].
@@ -197,6 +209,21 @@ impl Store {
     /// [`StoreError`].
     pub async fn find(&self, id: DeliveryId) -> Result<Vec<Row>, StoreError> {
         self.ask(move |outbox| outbox.find(id)).await
+    }
+
+    /// The same for several messages at once; those that are not known are empty.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_all(&self, ids: Vec<DeliveryId>) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.ask(move |outbox| ids.iter().map(|id| outbox.find(*id)).collect())
+            .await
+    }
+
+    /// From now on, the id of every message of which something has changed, after it was committed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<DeliveryId> {
+        self.shared.changes.subscribe()
     }
 
     /// See [`Outbox::find_once`].
@@ -236,7 +263,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn requeue(&self, id: DeliveryId, now_ms: u64) -> Result<Vec<Lane>, StoreError> {
         let work = move |outbox: &mut dyn Outbox| outbox.requeue(id, now_ms);
-        self.ask(work).await
+        self.change(vec![id], work).await
     }
 
     /// See [`Outbox::expire`].
@@ -306,6 +333,22 @@ impl Store {
         if thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the outbox panicked");
         }
+    }
+
+    /// Like [`Store::ask`]; who listens is told of it.
+    async fn change<T: Send + 'static>(
+        &self,
+        changed: Vec<DeliveryId>,
+        work: impl FnMut(&mut dyn Outbox) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let changes = self.shared.changes.clone();
+        let then = move |answer: &Result<T, StoreError>| {
+            if answer.is_ok() {
+                // Nobody may listen.
+                changed.into_iter().for_each(|id| drop(changes.send(id)));
+            }
+        };
+        self.hand_over(false, work, Some(Box::new(then))).await
     }
 
     async fn ask<T: Send + 'static>(

@@ -29,12 +29,25 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "cli",
-        ours: &["app", "config", "domain", "env", "inbound", "telemetry"],
+        ours: &[
+            "app",
+            "backends",
+            "clock",
+            "config",
+            "dispatch",
+            "domain",
+            "env",
+            "http",
+            "inbound",
+            "telemetry",
+        ],
         crates: &[
             "actix_web",
             "clap",
+            "clap_complete",
             "envconfig",
             "futures_util",
+            "http",
             "serde_json",
             "tokio",
             "tracing",
@@ -97,7 +110,15 @@ const LAYERS: &[Layer] = &[
     // The only layer with an outgoing client. It knows nothing of HTTP as a server.
     Layer {
         name: "dispatch",
-        ours: &["backends", "clock", "domain", "env", "outbox", "telemetry"],
+        ours: &[
+            "backends",
+            "clock",
+            "domain",
+            "env",
+            "inbound",
+            "outbox",
+            "telemetry",
+        ],
         crates: &[
             "actix_service",
             "actix_tls",
@@ -136,6 +157,7 @@ const LAYERS: &[Layer] = &[
         name: "backends",
         ours: &["domain", "env"],
         crates: &[
+            "base64",
             "bytes",
             "envconfig",
             "futures_util",
@@ -201,7 +223,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "clock",
         ours: &[],
-        crates: &[],
+        crates: &["ring", "thiserror"],
     },
 ];
 
@@ -221,6 +243,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("Client::default", &[]),
     ("Connection::open_with_flags", &["outbox/sqlite/open.rs"]),
     ("thread::Builder", &["outbox/store.rs", "telemetry/sink.rs"]),
+    ("SystemRandom", &["clock.rs"]),
     ("realip_remote_addr", &[]),
     ("thread::sleep", &[]),
     ("todo!", &[]),

@@ -227,6 +227,12 @@ const MALFORMED: &[(&str, &[&str])] = &[
             "https://slack.com/api?x=y",
         ],
     ),
+    ("SLACK_CLIENT_ID", &["123 456", "https://slack.com/x"]),
+    ("SLACK_CLIENT_SECRET", &["two words-of-secret"]),
+    (
+        "STORE_KEY",
+        &["tooshort-0123456789", "too short to be a key but long"],
+    ),
     (
         "TEAMS_APP_ID",
         &["my-bot", "28:aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"],
@@ -249,6 +255,10 @@ const MALFORMED: &[(&str, &[&str])] = &[
         "TEAMS_TRUSTED_SERVICE_HOSTS",
         &["https://x.example", "*.example"],
     ),
+    (
+        "TEAMS_OPENID_URL",
+        &["login.example", "http://login.example/metadata"],
+    ),
 ];
 /// Good values of the variables that backends need together.
 const BACKENDS: &[(&str, &str)] = &[
@@ -262,7 +272,7 @@ const BACKENDS: &[(&str, &str)] = &[
     ("TEAMS_TENANT_ID", "3b0f1c22-0000-4000-8000-000000000001"),
 ];
 /// Variables that take any text.
-const FREE: &[&str] = &["METRICS_TOKEN"];
+const FREE: &[&str] = &["METRICS_TOKEN", "PROXY_TOKEN"];
 
 #[test]
 fn every_malformed_value_is_refused_by_the_name_of_its_variable() {

@@ -44,6 +44,7 @@ fn every_module_named_exists() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let layers = [
         "http/",
+        "inbound/",
         "dispatch/",
         "outbox/",
         "backends/",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use message_webhook_proxy::cli;
 use message_webhook_proxy::config::all_vars;
 use message_webhook_proxy::domain::options::KNOWN;
 use message_webhook_proxy::http::problem::CODES;
@@ -47,6 +48,17 @@ fn the_table_of_options_is_the_codes() {
     }
 
     check("options", &rows);
+}
+
+#[test]
+fn the_table_of_commands_is_the_codes() {
+    let mut rows = String::new();
+    for command in cli::command().get_subcommands() {
+        let about = command.get_about().unwrap();
+        writeln!(rows, "| `{}` | {about} |", command.get_name()).unwrap();
+    }
+
+    check("commands", &rows);
 }
 
 /// Compares what stands between `<!-- name -->` and `<!-- /name -->`, or writes it.

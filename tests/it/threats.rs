@@ -1,4 +1,4 @@
-//! Every fault that the program must survive has a test that names its id. What the ids mean is told here in a few
+//! Every fault that the program must survive, and every threat at its edges, has a test that names its id. What the ids mean is told here in a few
 //! words; the tests hold the rest.
 
 use std::fs;
@@ -54,7 +54,22 @@ const FAULTS: &[(&str, &str)] = &[
     ("P-7", "nobody reads the log"),
 ];
 
-/// Faults without a test, and why.
+/// What somebody may try at the servers that the proxy calls, and at the way back in.
+const THREATS: &[(&str, &str)] = &[
+    ("E1", "a URL or a name leads to a server inside"),
+    ("E2", "an address that came in wants the bot's token"),
+    ("E3", "a redirect carries credentials away"),
+    ("E4", "a certificate that is not to be trusted is trusted"),
+    ("E5", "an answer that is endless, slow, huge or deep"),
+    ("F1", "a request that Slack has not signed"),
+    ("F2", "a request that Slack has signed once, again"),
+    ("F3", "an answer so late that Slack repeats itself"),
+    ("F4", "a token that Microsoft has not signed"),
+    ("F5", "tokens with any key id, so that keys are fetched"),
+    ("F6", "a good sender who says what is not good"),
+];
+
+/// Faults and threats without a test, and why.
 const LATER: &[(&str, &str)] = &[
     ("S-6", "there is no outbox in PostgreSQL"),
     ("S-7", "there is no outbox in PostgreSQL"),
@@ -80,9 +95,9 @@ fn texts(folders: &[&str]) -> Vec<String> {
     found
 }
 
-/// Whether `id` stands in the text as a word: `F-1` is neither in `F-10` nor in `PDF-1`.
+/// Whether `id` stands in the text as a word: `F-1` is neither in `F-10` nor in `PDF-1`, and `F4` not in `%F4`.
 fn names(text: &str, id: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '%' | '+');
     text.match_indices(id).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + id.len()..].chars().next();
@@ -95,19 +110,20 @@ fn an_id_is_named_only_as_a_word() {
     for text in ["F-1", "/// F-1: refused", "(F-1, F-2)", "`F-1`"] {
         assert!(names(text, "F-1"), "{text}");
     }
-    for text in ["F-10", "PDF-1", "F-1a", "F-", "X-F-1", "F-1-2"] {
+    for text in ["F-10", "PDF-1", "F-1a", "F-", "X-F-1", "F-1-2", "%F-1"] {
         assert!(!names(text, "F-1"), "{text}");
     }
 }
 
 #[test]
-fn every_fault_is_named_where_it_is_tested() {
+fn every_fault_and_threat_is_named_where_it_is_tested() {
     let texts = texts(&["src", "tests"]);
     let is_named = |id: &str| texts.iter().any(|text| names(text, id));
     let is_later = |id: &str| LATER.iter().any(|(later, _)| *later == id);
 
     let unnamed: Vec<_> = FAULTS
         .iter()
+        .chain(THREATS)
         .filter(|(id, _)| !is_later(id) && !is_named(id))
         .collect();
 
@@ -121,6 +137,7 @@ fn what_is_tested_is_not_put_off() {
     for (id, reason) in LATER {
         let named = texts.iter().any(|text| names(text, id));
         assert!(!named, "{id} is put off ({reason}) and named by a test");
-        assert!(FAULTS.iter().any(|(known, _)| known == id), "{id}");
+        let mut all = FAULTS.iter().chain(THREATS);
+        assert!(all.any(|(known, _)| known == id), "{id}");
     }
 }

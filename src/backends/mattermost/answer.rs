@@ -108,6 +108,17 @@ pub fn classify_check(answer: &Answer) -> Result<(), Failure> {
     }
 }
 
+/// The entries of a list.
+///
+/// # Errors
+/// As [`classify_lookup`].
+pub fn classify_list<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<Vec<T>, Failure> {
+    if !answer.is_success() {
+        return Err(failure(answer, &LOOKUPS));
+    }
+    answer.json().ok_or_else(|| unreadable(answer))
+}
+
 /// Whether a refusal could also come from a server whose database is away (reference 8).
 #[must_use]
 pub fn is_doubtful(answer: &Answer) -> bool {

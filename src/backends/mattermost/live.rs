@@ -186,6 +186,7 @@ pub(super) fn rendered(post: &Post, mentions: &str, hook: bool) -> Vec<Value> {
     let parts: Vec<Part> = if hook {
         let shared = Shared {
             mentions: Mentions::parse(mentions).unwrap(),
+            ..Shared::default()
         };
         (WEBHOOKS.build)(&shared).render(post, &to_hook())
     } else {

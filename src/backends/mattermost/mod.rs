@@ -6,6 +6,7 @@
 pub mod answer;
 #[cfg(test)]
 mod answers;
+mod channels;
 mod config;
 #[cfg(test)]
 mod exchange;
@@ -31,7 +32,7 @@ use serde::Deserialize;
 use self::render::{Layout, MAX_PROPS_COST, bot_parts};
 use self::text::{Dress, Route};
 use super::wire::{Answer, Call};
-use super::{Backend, Kind, Part, Recipient, Wire};
+use super::{Backend, Kind, Listing, Part, Recipient, Wire};
 use crate::domain::delivery::{Failure, Post, Posted};
 use crate::domain::mention::Mentions;
 use crate::domain::web_url::{WebUrl, WebUrlError};
@@ -164,6 +165,17 @@ impl Backend for Bot {
 
     fn check<'a>(&'a self, wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move { self.me(wire).await.map(|_| ()) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        wire: &'a dyn Wire,
+        cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async move {
+            let page = channels::page(self, wire, cursor).await?;
+            Ok(Listing::Page(page))
+        })
     }
 
     fn own_user<'a>(

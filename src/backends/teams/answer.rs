@@ -83,7 +83,9 @@ pub fn code_of(answer: &Answer) -> String {
 pub(super) fn later(answer: &Answer, reason: Later) -> Failure {
     let what = match reason {
         Later::Throttled => "is sent more than it takes, and asks to wait",
-        Later::Unavailable | Later::Unreachable => "cannot take messages at the moment",
+        Later::Unavailable | Later::Unreachable | Later::Renewing => {
+            "cannot take messages at the moment"
+        }
     };
     let detail = format!("Teams {what} (HTTP {})", answer.status);
     Failure::later(reason, answer.retry_after, detail)

@@ -181,7 +181,14 @@ fn no_mention_can_be_allowed() {
             ("TEAMS_TENANT_ID", "botframework.com"),
         ]);
         let mut reader = Reader::new(&env, Faults::default());
-        let bot = super::configure(&mut reader, &Shared { mentions }).unwrap();
+        let bot = super::configure(
+            &mut reader,
+            &Shared {
+                mentions,
+                ..Shared::default()
+            },
+        )
+        .unwrap();
         let to = Recipient::Target("19:x@thread.tacv2".to_owned());
         Arc::clone(&bot).render(&post("<at>Ann</at> @channel", Format::Markup), &to)
     };

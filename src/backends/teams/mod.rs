@@ -29,14 +29,14 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 use http::Uri;
 
+use super::conversations::{Conversations, Reference};
 use super::wire::{Answer, Call};
-use super::{Backend, Kind, Part, Recipient, Shared, Wire};
+use super::{Backend, Kind, Listing, Part, Recipient, Shared, Wire};
 use crate::domain::delivery::{Failure, Post, Posted, Refusal};
 use crate::domain::web_url::{WebUrl, WebUrlError};
 use crate::env::Reader;
@@ -44,6 +44,7 @@ use place::Place;
 use render::Envelope;
 use settings::{Settings, Tenant};
 use token::{Token, Tokens};
+use trust::{TrustedHosts, service_of};
 
 /// Teams as a platform.
 pub const KIND: Kind = Kind {
@@ -58,6 +59,9 @@ pub const KIND: Kind = Kind {
 };
 
 const PLATFORM: &str = "Teams";
+/// The connector names the channels of a team only to who knows its id already (reference/teams.md 2, 5.3).
+const NO_LIST: &str = "Teams shows a bot no list of channels: say '@bot where' in a channel to be told its address, or take the \
+     part that begins 19: and ends @thread.tacv2 from the channel's link (Get link to channel), percent-decoded";
 /// The answer that may be the token's age rather than wrong credentials.
 const UNAUTHORIZED: u16 = 401;
 
@@ -66,13 +70,48 @@ struct Teams {
     tokens: Tokens,
     tenant: Tenant,
     service: WebUrl,
-    /// Where new threads are made.
-    threads: Uri,
+    trusted: TrustedHosts,
+    conversations: Arc<Conversations>,
 }
 
-fn configure(reader: &mut Reader<'_>, _: &Shared) -> Option<Arc<dyn Backend>> {
+/// Whom received activities must be for, and where they may say that answers go.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// `TEAMS_APP_ID`, in lower case as the platform writes it.
+    pub app_id: String,
+    /// The directory of a bot that belongs to one.
+    pub tenant: Option<String>,
+    /// `TEAMS_OPENID_URL`
+    pub openid: WebUrl,
+    trusted: TrustedHosts,
+}
+
+impl Door {
+    /// The door of the configured bot. Its faults are those that [`KIND`]'s own reading notes.
+    #[must_use]
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let settings = settings::read(reader)?;
+        Some(Self {
+            app_id: settings.app_id.to_ascii_lowercase(),
+            tenant: match settings.tenant {
+                Tenant::Single(id) => Some(id),
+                Tenant::Multi(_) => None,
+            },
+            openid: settings.openid,
+            trusted: settings.trusted,
+        })
+    }
+
+    /// E2: whether the bot's token may go to this service.
+    #[must_use]
+    pub fn trusts(&self, service_url: &str) -> bool {
+        service_of(service_url, &self.trusted).is_some()
+    }
+}
+
+fn configure(reader: &mut Reader<'_>, shared: &Shared) -> Option<Arc<dyn Backend>> {
     let settings = settings::read(reader)?;
-    match Teams::new(settings) {
+    match Teams::new(settings, Arc::clone(&shared.conversations)) {
         Ok(teams) => Some(Arc::new(teams)),
         Err(fault) => {
             reader.fault("TEAMS_SERVICE_URL or TEAMS_LOGIN_URL", fault);
@@ -82,37 +121,47 @@ fn configure(reader: &mut Reader<'_>, _: &Shared) -> Option<Arc<dyn Backend>> {
 }
 
 impl Teams {
-    fn new(settings: Settings) -> Result<Self, WebUrlError> {
+    fn new(settings: Settings, conversations: Arc<Conversations>) -> Result<Self, WebUrlError> {
         let tenant = settings.tenant.as_str();
         let login = settings
             .login
             .join(&format!("/{tenant}/oauth2/v2.0/token"))?;
         let scope = settings.scope();
+        settings.service.to_uri()?;
         Ok(Self {
             tokens: Tokens::new(login, &settings.app_id, &settings.password, scope),
-            threads: settings.service.join("/v3/conversations")?,
             tenant: settings.tenant,
             service: settings.service,
+            trusted: settings.trusted,
+            conversations,
         })
     }
 
-    /// Where a post to this place goes. The one URL that is made for a message is a conversation's, whose
-    /// id is part of it.
-    fn uri(&self, place: Place<'_>) -> Result<Cow<'_, Uri>, Failure> {
-        match place {
-            Place::Channel(_) => Ok(Cow::Borrowed(&self.threads)),
+    /// What is known of the conversation of this target.
+    fn known(&self, target: &str) -> Option<Reference> {
+        self.conversations.get(place::bare(target))
+    }
+
+    /// Where a post to this place goes: the service that the platform named for the conversation, else the configured one.
+    /// What was remembered under another list of trusted hosts may not be trusted any more.
+    fn uri(&self, target: &str) -> Result<Uri, Failure> {
+        let path = match Place::parse(target)? {
+            Place::Channel(_) => "/v3/conversations".to_owned(),
             Place::Conversation(id) => {
-                let path = format!("/v3/conversations/{}/activities", place::encoded(id));
-                self.service.join(&path).map(Cow::Owned).map_err(|_| {
-                    let detail = "this Teams id cannot be part of a URL; copy it again";
-                    Failure::refused(Refusal::UnknownChannel, "", detail)
-                })
+                format!("/v3/conversations/{}/activities", place::encoded(id))
             }
-        }
+        };
+        let known = self.known(target);
+        let service = known.and_then(|known| service_of(&known.service_url, &self.trusted));
+        let service = service.as_ref().unwrap_or(&self.service);
+        service.join(&path).map_err(|_| {
+            let detail = "this Teams id cannot be part of a URL; copy it again";
+            Failure::refused(Refusal::UnknownChannel, "", detail)
+        })
     }
 
     async fn post(&self, wire: &dyn Wire, target: &str, part: &Part) -> Result<Posted, Failure> {
-        let uri = self.uri(Place::parse(target)?)?;
+        let uri = self.uri(target)?;
         let token = self.tokens.get(wire).await?;
         let mut answer = send(wire, &uri, &token, part).await?;
         if answer.status == UNAUTHORIZED {
@@ -135,10 +184,12 @@ async fn send(wire: &dyn Wire, uri: &Uri, token: &Token, part: &Part) -> Result<
 
 impl Backend for Teams {
     fn render(&self, post: &Post, to: &Recipient) -> Vec<Part> {
-        let tenant = match &self.tenant {
+        let known = self.known(to.channel());
+        let tenant = known.as_ref().and_then(|known| known.tenant_id.as_deref());
+        let tenant = tenant.or(match &self.tenant {
             Tenant::Single(id) => Some(id.as_str()),
             Tenant::Multi(_) => None,
-        };
+        });
         // A target that cannot be posted to is refused by `deliver`; a dry run still shows the message.
         let envelope = match Place::parse(to.channel()) {
             Ok(Place::Channel(channel)) => Envelope::Thread { tenant, channel },
@@ -158,5 +209,12 @@ impl Backend for Teams {
 
     fn check<'a>(&'a self, wire: &'a dyn Wire) -> LocalBoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.tokens.check(wire))
+    }
+    fn list<'a>(
+        &'a self,
+        _wire: &'a dyn Wire,
+        _cursor: Option<&'a str>,
+    ) -> LocalBoxFuture<'a, Result<Listing, Failure>> {
+        Box::pin(async { Ok(Listing::None(NO_LIST)) })
     }
 }

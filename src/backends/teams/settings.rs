@@ -10,6 +10,8 @@ use crate::env::{Reader, Var};
 
 const SERVICE_URL: &str = "https://smba.trafficmanager.net/teams/";
 const LOGIN_URL: &str = "https://login.microsoftonline.com";
+/// Where the public cloud's keys are told: reference/teams.md 1.1, checked 2026-11-21.
+const OPENID_URL: &str = "https://login.botframework.com/v1/.well-known/openidconfiguration";
 
 /// The variables of Teams.
 pub(super) const VARS: &[Var] = &[
@@ -49,6 +51,12 @@ pub(super) const VARS: &[Var] = &[
         secret: false,
         doc: "more hosts that may receive the bot's token, separated by spaces or commas",
     },
+    Var {
+        name: "TEAMS_OPENID_URL",
+        default: OPENID_URL,
+        secret: false,
+        doc: "the OpenID metadata of the Bot Framework, whose keys sign what comes in; other clouds have their own",
+    },
 ];
 
 #[derive(Envconfig, Default)]
@@ -65,6 +73,8 @@ struct Vars {
     login_url: Option<String>,
     #[envconfig(from = "TEAMS_TRUSTED_SERVICE_HOSTS")]
     trusted: Option<String>,
+    #[envconfig(from = "TEAMS_OPENID_URL")]
+    openid_url: Option<String>,
 }
 
 /// A bot that can be built.
@@ -74,6 +84,8 @@ pub(super) struct Settings {
     pub(super) tenant: Tenant,
     pub(super) service: WebUrl,
     pub(super) login: WebUrl,
+    pub(super) trusted: TrustedHosts,
+    pub(super) openid: WebUrl,
 }
 
 /// Whose the bot is.
@@ -183,12 +195,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let login = reader.value("TEAMS_LOGIN_URL", Some(login), None, |text| {
         parse_base(text).map(Some)
     });
+    let openid = vars.openid_url.as_deref().unwrap_or(OPENID_URL);
+    let openid = reader.value("TEAMS_OPENID_URL", Some(openid), None, |text| {
+        parse_base(text).map(Some)
+    });
     Some(Settings {
         app_id: app_id?,
         password: password?,
         tenant: tenant?,
         service: service?,
         login: login?,
+        trusted,
+        openid: openid?,
     })
 }
 

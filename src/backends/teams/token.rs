@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -20,7 +20,6 @@ use crate::domain::secret::Secret;
 
 /// How long before its end a token is renewed, as the platform's SDK does (reference/teams.md 1).
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-const FORM: &str = "application/x-www-form-urlencoded";
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -158,13 +157,7 @@ impl Tokens {
     async fn ask(&self, wire: &dyn Wire) -> Result<Token, Failure> {
         // From before the request: the token may be as old as that.
         let asked_at = wire.elapsed();
-        let call = Call {
-            method: Method::POST,
-            uri: &self.uri,
-            authorization: None,
-            content_type: Some(FORM),
-            body: self.form.clone(),
-        };
+        let call = Call::post_form(&self.uri, None, self.form.clone());
         let answer = wire.call(call).await.map_err(login::no_answer)?;
         let granted = login::classify(&answer)?;
         let lifetime = granted.lifetime;

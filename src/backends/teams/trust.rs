@@ -59,6 +59,16 @@ pub fn trusted_host(url: &WebUrl, extra: &TrustedHosts) -> bool {
     (port == HTTPS_PORT && BUILT_IN.contains(&url.host())) || extra.holds(url, port)
 }
 
+/// The service URL of an activity or a reference, if the bot's token may go there.
+#[must_use]
+pub fn service_of(text: &str, extra: &TrustedHosts) -> Option<WebUrl> {
+    // Paths are appended to it, so nothing may follow its own.
+    let url = WebUrl::parse(text)
+        .ok()
+        .filter(|_| !text.contains(['?', '#']))?;
+    trusted_host(&url, extra).then_some(url)
+}
+
 fn port_of(url: &WebUrl) -> Option<u16> {
     let uri = url.to_uri().ok()?;
     let authority = uri.authority()?;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::{join, select};
+
+use crate::dispatch::Phase;
 use crate::dispatch::queue::schedule::Release;
 use crate::outbox::Waiting;
 
@@ -40,8 +43,19 @@ impl Courier {
         }
     }
 
-    /// Forgets old receipts and keys from time to time, for as long as it is polled.
+    /// Forgets old receipts and keys from time to time, and has tokens renewed, until the process stops.
     pub async fn keep_house(&self) {
+        let mut phases = self.desk.queue.phases();
+        let over = std::pin::pin!(phases.wait_for(|phase| *phase == Phase::Over));
+        let chores = join(
+            self.forget_old(),
+            self.dispatcher.look_after_installations(),
+        );
+        select(std::pin::pin!(chores), over).await;
+    }
+
+    async fn forget_old(&self) {
+        let mut phases = self.desk.queue.phases();
         loop {
             let retention = self.settings.retention;
             loop {
@@ -60,7 +74,10 @@ impl Courier {
                     }
                 }
             }
-            tokio::time::sleep(EXPIRE_EVERY).await;
+            let stopping = phases.wait_for(|phase| *phase != Phase::Serving);
+            if tokio::time::timeout(EXPIRE_EVERY, stopping).await.is_ok() {
+                return;
+            }
         }
     }
 }

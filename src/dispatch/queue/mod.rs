@@ -135,6 +135,12 @@ impl Queue {
         self.lock().schedule.is_throttled(lane)
     }
 
+    /// The gateway of a lane with something waiting.
+    #[must_use]
+    pub fn gateway(&self, lane: Lane) -> Option<Gateway> {
+        self.lock().schedule.gateway(lane)
+    }
+
     /// How often in a row the head of this lane has failed.
     #[must_use]
     pub fn failures(&self, lane: Lane) -> u32 {

@@ -137,6 +137,12 @@ impl Schedule {
         self.lanes.get(&lane).is_some_and(|state| state.throttled)
     }
 
+    /// The gateway of a lane with something waiting.
+    #[must_use]
+    pub fn gateway(&self, lane: Lane) -> Option<Gateway> {
+        Some(self.lanes.get(&lane)?.gateway)
+    }
+
     /// How often something was taken out of this lane by hand.
     #[must_use]
     pub fn withdrawn(&self, lane: Lane) -> u32 {

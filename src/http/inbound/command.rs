@@ -1,10 +1,53 @@
 //! The proxy's own commands, as they are asked on any platform: what is said of this channel.
 
+use std::sync::Arc;
+
 use actix_web::http::header;
+use sha2::{Digest as _, Sha256};
 
 use super::super::Context;
+use super::seen::Key;
 use crate::domain::channel::{Address, Destination};
-use crate::inbound::command::{Credential, Place};
+use crate::inbound::command::{Command, Credential, Place, Style};
+use crate::outbox::Once;
+
+/// How long a question is known again: longer than any platform repeats one.
+const REMEMBERED_MS: u64 = 26 * 3600 * 1000;
+
+/// Posts the answer into the channel. `question` is what repeats of the same question have in common: it is answered once.
+pub(super) async fn answer(
+    context: &Context<'_>,
+    command: Command,
+    channel: Destination,
+    question: &[&str],
+) {
+    let state = context.state;
+    let key = key_of(question);
+    let mut short = Key::default();
+    short.copy_from_slice(&key[..16]);
+    let Some(first) = state.seen.first(short, state.clock.now()) else {
+        return;
+    };
+    first.keep();
+    let text = command.answer(&place(context, &channel), Style::Plain);
+    let once = Once {
+        key,
+        fingerprint: Key::default(),
+        expires_ms: context.dispatcher.unix_ms() + REMEMBERED_MS,
+    };
+    let dispatcher = Arc::clone(context.dispatcher);
+    dispatcher.notify(channel, &text, Some(once)).await;
+}
+
+fn key_of(question: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(b"command");
+    for piece in question {
+        // With its length, so that no two lists of pieces read the same.
+        hash.update(piece.len().to_le_bytes());
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
 
 /// The channel that is asked about, and how a post gets there.
 pub(super) fn place(context: &Context<'_>, channel: &Destination) -> Place {

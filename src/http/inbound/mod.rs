@@ -9,6 +9,7 @@ mod mattermost;
 mod seen;
 pub mod settings;
 mod slack;
+mod teams;
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use actix_web::http::Method;
 use actix_web::web;
 use bytes::Bytes;
 
-use seen::Key;
 pub(super) use seen::Seen;
+use seen::{First, Key};
 pub use settings::Settings;
 
 use super::body::{self, Rules};
@@ -26,8 +27,10 @@ use super::reply::Reply;
 use super::route::Route;
 use super::span::Facts;
 use super::{Context, refuse};
+use crate::backends::Conversations;
 use crate::dispatch::RelayError;
 use crate::inbound::{Source, Unverified};
+use crate::outbox::Note;
 
 /// The largest body that is read: threats.md F1; a modal of Slack or an activity of Teams stays far below.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -77,7 +80,8 @@ pub(super) async fn receive(
     context.state.metrics.inbound(source.name(), word);
     let reply = outcome.unwrap_or_else(|refused| match refused {
         Refused::Unverified(reason) => {
-            tracing::info!(source = source.name(), %reason, "not let in");
+            // The request's own line and the counter say that it happened; a flood must not write twice.
+            tracing::debug!(source = source.name(), %reason, "not let in");
             refuse(unverified(source))
         }
         Refused::Problem(problem) => refuse(problem),
@@ -94,9 +98,7 @@ async fn handle(
         return Err(only_post(source).into());
     }
     if context.state.is_stopping() {
-        let detail = "the proxy is stopping; try again in a moment";
-        let problem = Problem::new(Code::ShuttingDown, detail);
-        return Err(problem.retry_after_s(1).closing().into());
+        return Err(stopping().into());
     }
     let rules = Rules {
         max: MAX_BODY_BYTES,
@@ -106,9 +108,10 @@ async fn handle(
     let body = body::read(context.request.headers(), payload, rules).await?;
     let incoming = Incoming { context, body };
     match source {
-        Source::SlackEvents | Source::Slack => slack::action(&incoming).await,
+        Source::SlackEvents => slack::event(&incoming).await,
+        Source::Slack => slack::action(&incoming).await,
+        Source::Teams => teams::activity(&incoming).await,
         Source::Mattermost => mattermost::question(&incoming).await,
-        Source::Teams => Err(Unverified::Unconfigured.into()),
     }
 }
 
@@ -123,26 +126,50 @@ impl Incoming<'_> {
         }
     }
 
+    /// Whether the body is said to be of a media type, whatever its parameters.
+    fn is_of_type(&self, media: &str) -> bool {
+        let said = self.header("content-type").unwrap_or_default();
+        let name = said.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(media)
+    }
+
     /// Relays the request, which must be verified, and passes the answer back. A repeat is answered 200 and not
     /// relayed, unless the first one came to nothing. Without an internal API every one is answered 200.
     async fn relay_once(&self, mark: Key, budget: Duration) -> Result<Reply, Problem> {
         let state = self.context.state;
-        let Some(first) = state.seen.first(mark, state.clock.now()) else {
-            return Ok(empty());
-        };
+        match state.seen.first(mark, state.clock.now()) {
+            None => Ok(empty()),
+            first => self.relay(first, budget).await,
+        }
+    }
+
+    /// Relays the request, which must be verified and no repeat. `first` remembers it, if it can be known again.
+    async fn relay(&self, first: Option<First<'_>>, budget: Duration) -> Result<Reply, Problem> {
         let request = forward::request(self);
         let answer = match self.context.dispatcher.relay_now(&request, budget).await {
             None => {
-                first.keep();
+                first.into_iter().for_each(First::keep);
                 return Ok(empty());
             }
             Some(answer) => answer.map_err(not_relayed)?,
         };
         if answer.status < 500 {
-            first.keep();
+            first.into_iter().for_each(First::keep);
         }
         Ok(Reply::Relayed(Box::new(answer)))
     }
+}
+
+/// Takes up the conversations of Teams that an earlier process wrote down.
+pub fn load_conversations(notes: &[Note], known: &Conversations) {
+    teams::load(notes, known);
+}
+
+/// What those are told who come while the process stops.
+pub(super) fn stopping() -> Problem {
+    let detail = "the proxy is stopping; try again in a moment";
+    let problem = Problem::new(Code::ShuttingDown, detail);
+    problem.retry_after_s(1).closing()
 }
 
 /// 200 without a body: what platforms take for "received".

@@ -1,7 +1,7 @@
 //! The memory of requests that were let in, so that none is relayed twice: a replayed signature, or a platform's repeat.
 //! Only verified requests are remembered, so no stranger can fill it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,8 @@ pub(in crate::http) struct Seen {
 
 #[derive(Default)]
 struct Entries {
-    known: HashSet<Key>,
+    /// Whether each is done; else it is under way.
+    known: HashMap<Key, bool>,
     order: VecDeque<(Instant, Key)>,
 }
 
@@ -29,6 +30,16 @@ struct Entries {
 pub(in crate::http) struct First<'a> {
     seen: &'a Seen,
     key: Option<Key>,
+}
+
+/// How a request stands to those before it.
+pub(super) enum Standing<'a> {
+    /// It is the first of its kind.
+    First(First<'a>),
+    /// The first one has not come to its end.
+    UnderWay,
+    /// The first one is done.
+    Done,
 }
 
 impl Seen {
@@ -43,6 +54,14 @@ impl Seen {
 
     /// Whether this is the first; `None` for a repeat, even while the first is under way.
     pub(in crate::http) fn first(&self, key: Key, now: Instant) -> Option<First<'_>> {
+        match self.standing(key, now) {
+            Standing::First(first) => Some(first),
+            Standing::UnderWay | Standing::Done => None,
+        }
+    }
+
+    /// The same, for those to whom it matters whether the first has come to its end.
+    pub(super) fn standing(&self, key: Key, now: Instant) -> Standing<'_> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((since, old)) = entries.order.front().copied() {
             let is_old = now.saturating_duration_since(since) >= self.remembered_for;
@@ -52,11 +71,14 @@ impl Seen {
             entries.order.pop_front();
             entries.known.remove(&old);
         }
-        if !entries.known.insert(key) {
-            return None;
+        match entries.known.get(&key) {
+            Some(true) => return Standing::Done,
+            Some(false) => return Standing::UnderWay,
+            None => {}
         }
+        entries.known.insert(key, false);
         entries.order.push_back((now, key));
-        Some(First {
+        Standing::First(First {
             seen: self,
             key: Some(key),
         })
@@ -66,7 +88,13 @@ impl Seen {
 impl First<'_> {
     /// From now on a repeat is known as one.
     pub(in crate::http) fn keep(mut self) {
-        self.key = None;
+        let Some(key) = self.key.take() else { return };
+        let entries = self.seen.entries.lock();
+        let mut entries = entries.unwrap_or_else(PoisonError::into_inner);
+        // Unless so many came meanwhile that it is forgotten.
+        if let Some(is_done) = entries.known.get_mut(&key) {
+            *is_done = true;
+        }
     }
 }
 
@@ -98,6 +126,8 @@ mod tests {
         let (clock, seen) = (ManualClock::default(), Seen::new(LONG));
         seen.first(key(1), clock.now()).unwrap().keep();
 
+        let standing = seen.standing(key(1), clock.now());
+        assert!(matches!(standing, Standing::Done));
         clock.advance(LONG - Duration::from_secs(1));
         assert!(seen.first(key(1), clock.now()).is_none());
         clock.advance(Duration::from_secs(1));
@@ -110,6 +140,8 @@ mod tests {
         let first = seen.first(key(1), clock.now());
 
         assert!(seen.first(key(1), clock.now()).is_none());
+        let standing = seen.standing(key(1), clock.now());
+        assert!(matches!(standing, Standing::UnderWay));
         drop(first);
         assert!(seen.first(key(1), clock.now()).is_some());
     }

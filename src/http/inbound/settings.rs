@@ -2,6 +2,7 @@
 
 use envconfig::Envconfig;
 
+use crate::backends::Door;
 use crate::domain::secret::Secret;
 use crate::env::{Reader, Var};
 
@@ -12,6 +13,8 @@ pub struct Settings {
     pub slack_secrets: Vec<Secret>,
     /// `MATTERMOST_COMMAND_TOKENS`
     pub mattermost_tokens: Vec<Secret>,
+    /// Whom the Bot Framework's activities must be for, where there is a bot.
+    pub teams: Option<Door>,
 }
 
 /// The variables of this module.
@@ -58,6 +61,7 @@ impl Settings {
                 Vec::new(),
                 secrets,
             ),
+            teams: None,
         }
     }
 }

@@ -50,8 +50,34 @@ const RECEIPTS: &[Code] = &[
     Code::StoreUnavailable,
 ];
 
+/// What `/sign` would sign is read as a post is.
+const SIGN: &[Code] = &[
+    Code::BadCharacter,
+    Code::EmptyMessage,
+    Code::EmptyChannel,
+    Code::BadOption,
+    Code::AmbiguousChannel,
+    Code::Unauthorized,
+    Code::Forbidden,
+    Code::NotFound,
+    Code::UnknownChannel,
+    Code::BodyTooLarge,
+    Code::RateLimited,
+];
+
+/// An event of Slack is stored, or accepted while Slack waits.
+const SLACK_EVENTS: &[Code] = &[
+    Code::BadBody,
+    Code::BackendUnavailable,
+    Code::OutboxFull,
+    Code::StoreUnavailable,
+];
+
 /// A platform calls.
 const INBOUND: &[Code] = &[Code::Unauthorized, Code::BodyTooLarge, Code::ShuttingDown];
+
+/// The internal API is asked while the platform waits.
+const RELAYED: &[Code] = &[Code::RelayFailed, Code::RelayTimeout];
 
 /// The codes that a route can answer to a method it allows, whatever the configuration, in the order of the table.
 #[must_use]
@@ -65,9 +91,17 @@ pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
         (Route::Delivery(_), _) => &[RECEIPTS],
         (Route::Retry(_), _) => &[RECEIPTS, &[Code::Settled]],
         (Route::Metrics, _) => &[&[Code::Unauthorized]],
+        (Route::Sign, _) => &[SIGN],
+        (Route::Channels, _) => &[&[Code::Unauthorized, Code::RateLimited]],
+        (Route::Events, _) => &[&[Code::Unauthorized, Code::RateLimited, Code::NotFound]],
+        (Route::Asset(_), _) => &[&[Code::NotFound]],
         (Route::Inbound(Source::Mattermost), _) => &[INBOUND],
-        (Route::Inbound(_), _) => &[INBOUND, &[Code::RelayFailed, Code::RelayTimeout]],
-        (Route::SlackInstall | Route::SlackInstalled, _) => &[&[Code::NotFound]],
+        (Route::Inbound(Source::SlackEvents), _) => &[INBOUND, SLACK_EVENTS],
+        (Route::Inbound(Source::Slack), _) => &[INBOUND, RELAYED],
+        (Route::Inbound(Source::Teams), _) => {
+            &[INBOUND, RELAYED, &[Code::BadBody, Code::BackendUnavailable]]
+        }
+        (Route::SlackInstall | Route::SlackInstalled, _) => &[&[Code::ShuttingDown]],
         (
             Route::Home
             | Route::Health
@@ -89,6 +123,8 @@ fn is_possible(code: Code, route: Route<'_>, surface: &Surface) -> bool {
         (Code::Unauthorized, Route::Inbound(_)) => true,
         (Code::Unauthorized, _) => surface.is_closed,
         (Code::SignatureExpired, _) => surface.has_keys,
+        (Code::NotFound, Route::Sign) => !surface.has_keys,
+        (Code::NotFound, Route::Events) => !surface.has_outbox,
         // With an outbox a repeat is told the first one's receipt, also while that is under way.
         (Code::InProgress, Route::Post { .. }) => !surface.has_outbox,
         (Code::OutboxFull | Code::StoreUnavailable, _) => surface.has_outbox,
@@ -214,6 +250,7 @@ pub(super) fn headers() -> Value {
         "Location": {"required": true, "description": "Where to look next.", "schema": {"type": "string", "format": "uri-reference"}},
         "Retry-After": {"required": true, "description": "Whole seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
         "WWW-Authenticate": {"required": true, "description": "The credentials that are asked for.", "schema": {"type": "string"}},
+        "ETag": {"required": true, "description": "For `If-None-Match`.", "schema": {"type": "string"}},
         "RateLimit": {"description": format!("What is left of each limit {draft}."), "schema": {"type": "string"}},
         "RateLimit-Policy": {"description": format!("The limits {draft}."), "schema": {"type": "string"}},
         "Set-Cookie": {"description": "Binds what was begun to this browser.", "schema": {"type": "string"}},

@@ -19,8 +19,8 @@ use answers::Answers;
 pub use answers::codes;
 use operation::Operation;
 
-use super::State;
 use super::route::Route;
+use super::{Context, install};
 
 /// What the document depends on.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,8 @@ pub(super) struct Surface {
     pub query_token: bool,
     /// Whether the counters need a token.
     pub metrics_token: bool,
+    /// Whether workspaces can install the app.
+    pub installs: bool,
     /// `MAX_URL`
     pub max_url_bytes: usize,
     /// `MAX_BODY`
@@ -52,18 +54,27 @@ a path that is not listed is 404 `not-found`. HEAD answers like GET, without a b
 
 impl Surface {
     /// What these settings make of it.
-    pub(super) fn of(state: &State, has_outbox: bool) -> Self {
-        let (settings, callers) = (&state.settings, &state.callers);
+    pub(super) fn of(context: &Context<'_>) -> Self {
+        let (settings, callers) = (&context.state.settings, &context.state.callers);
         Self {
             public_url: settings.public_url.clone(),
             get_posts: settings.get_posts,
-            has_outbox,
+            has_outbox: context.dispatcher.desk().is_some(),
+            installs: install::is_on(context),
             is_closed: !callers.is_open(),
             has_keys: !callers.keys.is_empty(),
             query_token: callers.allow_query_token && !callers.tokens.is_empty(),
             metrics_token: settings.metrics_token.is_some(),
             max_url_bytes: settings.max_url_bytes,
             max_body_bytes: settings.max_body_bytes,
+        }
+    }
+
+    /// Whether anything is there: some routes are 404, whatever the method, until they are configured.
+    fn has(&self, route: Route<'_>) -> bool {
+        match route {
+            Route::SlackInstall | Route::SlackInstalled => self.installs,
+            _ => true,
         }
     }
 
@@ -81,6 +92,7 @@ impl Surface {
 pub(super) fn document(surface: &Surface) -> Value {
     let mut answers = Answers::new(surface);
     let paths: Map<String, Value> = Route::all()
+        .filter(|route| surface.has(*route))
         .map(|route| (route.pattern().to_owned(), path(route, &mut answers)))
         .collect();
     let mut document = json!({

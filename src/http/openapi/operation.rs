@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answers::{Answers, references};
 use super::{Surface, post, source};
 use crate::http::deliveries::MAX_LIMIT;
+use crate::http::page::Asset;
 use crate::http::route::Route;
 
 /// What a route does with a method, and what it answers besides problems.
@@ -32,7 +33,9 @@ impl Operation {
         }
         let path = post::path_parameters(route.pattern());
         operation.parameters.extend(path);
-        operation.answers.extend(answers.problems(route, method));
+        for (status, problem) in answers.problems(route, method) {
+            operation.answers.entry(status).or_insert(problem);
+        }
         operation
     }
 
@@ -47,7 +50,11 @@ impl Operation {
             Route::SlackInstalled => source::installed(),
             Route::Metrics => metrics(surface),
             Route::Ready => ready(),
-            Route::Home => page("home", "The page for people"),
+            Route::Home => page("home", "The page for people").may_be_known(),
+            Route::Asset(_) => asset(),
+            Route::Channels => channels(surface),
+            Route::Events => events(surface),
+            Route::Sign => sign(surface),
             Route::Problems => page("problems", "What every problem code means"),
             Route::Health => Self::new("health", "operating", "The process lives").answers(
                 "200",
@@ -87,6 +94,15 @@ impl Operation {
     pub(super) fn header(mut self, status: &str, name: &str) -> Self {
         let target = format!("#/components/headers/{name}");
         self.answers[status]["headers"][name] = json!({"$ref": target});
+        self
+    }
+
+    /// It may be what the browser has.
+    fn may_be_known(mut self) -> Self {
+        let answer = json!({"description": "The browser has it.", "headers": references(&["X-Request-Id", "ETag"])});
+        self.answers.insert("304".to_owned(), answer);
+        self.parameters.push(json!({"name": "If-None-Match", "in": "header", "description": "The `ETag` of what the browser has.",
+            "schema": {"type": "string"}}));
         self
     }
 
@@ -204,6 +220,53 @@ fn retry(surface: &Surface) -> Operation {
             .says("What waits is tried now, but not within a pause that the platform asked for; what failed is queued again, at the end.")
             .answers("200", "The receipt as it stands now.", "application/json", "StoredReceipt")
     }
+}
+
+fn events(surface: &Surface) -> Operation {
+    Operation {
+        security: token_if(surface.is_closed),
+        ..Operation::new("events", "deliveries", "Receipts that change, as they change")
+            .says("Server-sent events named `receipt`, each with a receipt as its data, until the reader goes, falls behind, or an hour is over.")
+            .answers("200", "The stream.", "text/event-stream", "Text")
+    }
+}
+
+fn channels(surface: &Surface) -> Operation {
+    Operation {
+        security: token_if(surface.is_closed),
+        ..Operation::new(
+            "channels",
+            "posts",
+            "The channels that this caller may choose",
+        )
+        .answers(
+            "200",
+            "Aliases, and what a token is bound to.",
+            "application/json",
+            "Choice",
+        )
+    }
+}
+
+fn sign(surface: &Surface) -> Operation {
+    let body = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Wish"}}});
+    Operation {
+        body: Some(json!({"required": true, "content": body})),
+        security: token_if(surface.is_closed),
+        ..Operation::new("sign", "posts", "Makes a signed URL")
+            .says("For whoever could make that post with a token. 404 where `SIGNING_KEYS` is not set.")
+            .answers("200", "Path and query of the URL.", "application/json", "SignedUrl")
+    }
+}
+
+fn asset() -> Operation {
+    let operation = Operation::new("asset", "operating", "A file of the page for people");
+    let files = Asset::all().iter().map(|asset| asset.media);
+    let media = files.filter_map(|media| media.split(';').next());
+    let operation = media.fold(operation, |operation, media| {
+        operation.answers("200", "The file.", media, "Text")
+    });
+    operation.header("200", "ETag").may_be_known()
 }
 
 fn metrics(surface: &Surface) -> Operation {

@@ -11,6 +11,7 @@ use crate::domain::options::KNOWN;
 use crate::domain::options::limit::{
     MAX_KEY_CHARS, MAX_LINK_BYTES, MAX_NAME_CHARS, MAX_TITLE_CHARS, MAX_WAIT_S,
 };
+use crate::http::page::Asset;
 use crate::http::route::Form;
 
 /// What shows nothing, for a regular expression: Unicode's `White_Space`, which not every dialect's `\s` is.
@@ -167,12 +168,13 @@ pub(super) fn channel_schema() -> Value {
     json!({"type": "string", "pattern": pattern, "maxLength": Channel::MAX_CHARS})
 }
 
-fn paths() -> [(String, Value); 4] {
+fn paths() -> [(String, Value); 5] {
     let path = |name: &str, what: &str, schema: Value| {
         let value = json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema});
         (name.to_owned(), value)
     };
     let message = format!(r"^[^\u0000]*[^\u0000{BLANK}][^\u0000]*$");
+    let files: Vec<&str> = Asset::all().iter().map(|asset| asset.name).collect();
     [
         path(
             "channel",
@@ -195,6 +197,7 @@ fn paths() -> [(String, Value); 4] {
             "The `id` of a receipt.",
             json!({"type": "string", "format": "uuid"}),
         ),
+        path("name", "The file.", json!({"enum": files})),
     ]
 }
 

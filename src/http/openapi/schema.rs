@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::post::channel_schema;
 use crate::dispatch::send::Reason;
 use crate::http::problem::CODES;
 
@@ -26,6 +27,9 @@ pub(super) fn all() -> Value {
         "Readiness": readiness(),
         "Health": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
         "Said": said(),
+        "Choice": choice(),
+        "Wish": wish(),
+        "SignedUrl": signed_url(),
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
         "Line": {"type": "string", "description": "One line.", "pattern": "^[^\n]*\n$"},
         "Text": {"type": "string"},
@@ -144,6 +148,68 @@ fn said() -> Value {
         "properties": {
             "response_type": {"enum": ["ephemeral", "comment"]},
             "text": {"type": "string"},
+        },
+    })
+}
+
+fn choice() -> Value {
+    let place = json!({
+        "type": "object",
+        "required": ["backend", "channel"],
+        "properties": {"backend": {"type": "string"}, "channel": {"type": "string"}},
+    });
+    let entry = json!({
+        "type": "object",
+        "required": ["channel"],
+        "properties": {
+            "channel": {"type": "string", "description": "As it is written in a URL."},
+            "destinations": {"type": "array", "items": place, "description": "Where an alias goes."},
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["caller", "open", "signs", "get_posts", "keeps", "others", "backends", "channels"],
+        "properties": {
+            "caller": {"type": "string", "description": "Who asks, as the log calls it."},
+            "public_url": {"type": "string"},
+            "open": {"type": "boolean", "description": "Whether posting is open."},
+            "signs": {"type": "boolean", "description": "Whether `/sign` makes signed URLs."},
+            "get_posts": {"type": "boolean", "description": "Whether GET posts."},
+            "keeps": {"type": "boolean", "description": "Whether there are receipts."},
+            "others": {"type": "boolean", "description": "Whether other channels than these may be written."},
+            "backends": {"type": "array", "items": {"type": "string"}},
+            "channels": {"type": "array", "items": entry},
+        },
+    })
+}
+
+/// What is asked of `/sign`.
+fn wish() -> Value {
+    json!({
+        "type": "object",
+        "required": ["channel", "scope", "expires"],
+        "additionalProperties": false,
+        "properties": {
+            "channel": channel_schema(),
+            "message": {"type": ["string", "null"], "description": "Needed for the scope `m`; without it any may follow."},
+            "options": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Options of the post, but `token` and `sig`."},
+            "scope": {"enum": ["c", "m"], "description": "`c`: any message to this channel; `m`: exactly this message and these options."},
+            "expires": {"anyOf": [
+                {"type": "integer", "minimum": 1, "description": "Unix seconds to come."},
+                {"type": "string", "description": "A duration such as `30d`, or `never`."},
+            ]},
+        },
+    })
+}
+
+fn signed_url() -> Value {
+    json!({
+        "type": "object",
+        "required": ["sig", "target"],
+        "properties": {
+            "sig": {"type": "string", "description": "The value of the option."},
+            "target": {"type": "string", "description": "Path and query; without a message, `&message=…` goes at its end."},
+            "expires_at": {"type": "string", "format": "date-time"},
         },
     })
 }

@@ -40,7 +40,13 @@ pub(super) fn operation(source: Source) -> Operation {
                 "Said",
             )
             .answers("200", "", "text/plain", "Text"),
-        Source::Slack | Source::SlackEvents | Source::Teams => relayed(operation),
+        Source::SlackEvents => operation.answers(
+            "200",
+            "Acknowledged; the challenge, if that was asked.",
+            "text/plain",
+            "Text",
+        ),
+        Source::Slack | Source::Teams => relayed(operation),
     };
     Operation {
         parameters: parameters(source),
@@ -108,6 +114,7 @@ pub(super) fn installed() -> Operation {
         ),
         |operation, (status, what)| operation.answers(status, what, "text/plain", "Line"),
     );
+    let operation = operation.answers("503", "", "application/problem+json", "Problem");
     Operation {
         parameters: vec![
             query("state", "What this browser was sent out with."),

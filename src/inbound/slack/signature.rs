@@ -97,3 +97,6 @@ fn mac(secret: &Secret, timestamp: &str, body: &[u8]) -> [u8; 32] {
     }
     mac.finalize().into_bytes().into()
 }
+
+#[cfg(test)]
+mod tests;

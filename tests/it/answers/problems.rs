@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
+use crate::support::slack_sender::{EVENTS, SlackSender};
 use crate::support::{Mattermost, Proxy, Response, Slack, unlimited};
 
 use super::{is_uuidv7, names};
@@ -28,6 +29,7 @@ impl Refusals {
         found.of_callers(headers);
         found.of_operators(headers);
         found.of_platforms(headers);
+        found.of_senders(headers);
         found
     }
 
@@ -150,6 +152,17 @@ impl Refusals {
         slack.down();
         self.push(503, "backend-unavailable", post(&on_slack));
     }
+
+    /// A platform that sends what nobody takes.
+    fn of_senders(&mut self, headers: &[(&str, &str)]) {
+        let slack = SlackSender::new();
+        let proxy = unlimited().with(&slack).start();
+        let signed = slack.sign(EVENTS, None, "no JSON");
+        let signed = headers
+            .iter()
+            .fold(signed, |signed, (name, value)| signed.header(name, value));
+        self.push(400, "bad-body", signed.to(&proxy));
+    }
 }
 
 /// All of them as the documents they are, provoked once for all tests.
@@ -245,7 +258,7 @@ fn a_refusal_has_the_headers_of_its_status() {
         }
         let is_post = !matches!(
             *code,
-            "not-found" | "bad-request" | "uri-too-long" | "headers-too-large"
+            "not-found" | "bad-body" | "bad-request" | "uri-too-long" | "headers-too-large"
         ) && answer.header("allow") != Some("GET, HEAD, OPTIONS");
         if is_post {
             assert_eq!(answer.header("cache-control"), Some("no-store"), "{code}");

@@ -1,5 +1,6 @@
 //! What the internal API gets of a verified request, and what comes back: at once (`now`) or stored first (`later`).
 
+mod later;
 mod now;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -8,6 +9,7 @@ use sha2::Sha256;
 use crate::support::{Proxy, Reply, Response, Setup, Upstream};
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const EVENTS: &str = "/no-auth/provider-action/slack-events";
 const INTERACTIVITY: &str = "/no-auth/provider-action/slack";
 
 /// The internal API, and a proxy before it that lets in what Slack has signed.

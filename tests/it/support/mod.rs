@@ -8,6 +8,8 @@
     reason = "the fixture is an interface: test files use parts of it"
 )]
 
+pub mod bot_framework;
+pub mod browser;
 pub mod canary;
 pub mod client;
 pub mod console;
@@ -25,12 +27,16 @@ pub mod reply;
 pub mod shim;
 pub mod slack;
 pub mod slack_api;
+pub mod slack_oauth;
+pub mod slack_sender;
 pub mod teams;
 pub mod teams_connector;
 pub mod tls;
 pub mod upstream;
 pub mod wire;
 
+pub use bot_framework::BotFramework;
+pub use browser::Browser;
 pub use client::{Client, Connection, Response};
 pub use console::{printed, printed_for, unlimited};
 pub use encoding::{message_path, percent_decode, percent_encode};

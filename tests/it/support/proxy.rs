@@ -1,5 +1,6 @@
 //! The program itself, as a child with an environment of its own.
 
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub struct Setup {
     args: Vec<String>,
     canaries: Vec<String>,
     dir: Option<PathBuf>,
+    stdin: Option<Vec<u8>>,
 }
 
 impl Setup {
@@ -87,6 +89,17 @@ impl Setup {
         self
     }
 
+    /// Adds command-line arguments.
+    pub fn args(self, args: &[&str]) -> Self {
+        args.iter().fold(self, |setup, arg| setup.arg(arg))
+    }
+
+    /// What it reads from standard input; else that is at its end.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
     /// Adds a text that must not be printed.
     pub fn canary(mut self, text: &str) -> Self {
         self.canaries.push(text.to_owned());
@@ -140,7 +153,10 @@ impl Setup {
         command
             .env_clear()
             .args(&self.args)
-            .stdin(Stdio::null())
+            .stdin(match self.stdin {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(path) = std::env::var_os("PATH") {
@@ -151,6 +167,10 @@ impl Setup {
             command.current_dir(dir);
         }
         let mut child = command.spawn().expect("cannot start the proxy");
+        if let (Some(mut input), Some(bytes)) = (child.stdin.take(), self.stdin) {
+            // It may stop reading when it has enough.
+            std::thread::spawn(move || input.write_all(&bytes).ok());
+        }
         let (stdout, out_reader) = output::collect(child.stdout.take().unwrap());
         let (stderr, err_reader) = output::collect(child.stderr.take().unwrap());
         let pid = child.id();
@@ -213,6 +233,7 @@ impl Proxy {
             args: Vec::new(),
             canaries: Vec::new(),
             dir: None,
+            stdin: None,
         };
         [
             ("HOST", "127.0.0.1"),

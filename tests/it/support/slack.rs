@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use super::queue::Queue;
+use super::slack_oauth::Oauth;
 use super::{DEADLINE, Environment, Gate, Ledger, Reply, Upstream, slack_api, unique};
 
 /// How the bot stands to a channel.
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub limited: (usize, u64),
     pub clock: u64,
     pub page_size: usize,
+    pub oauth: Oauth,
 }
 
 pub(super) struct Server {
@@ -98,6 +100,7 @@ impl Slack {
             limited: (0, 0),
             clock: 1_766_000_000,
             page_size: 2,
+            oauth: Oauth::new(),
         };
         let server = Arc::new(Server {
             state: Mutex::new(state),
@@ -108,6 +111,10 @@ impl Slack {
         let shared = server.clone();
         let upstream = Upstream::start(move |request| slack_api::answer(&shared, request));
         Self { upstream, server }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.server.state()
     }
 
     pub fn token(&self) -> String {

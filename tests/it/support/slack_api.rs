@@ -61,6 +61,10 @@ fn api(server: &Server, request: &Request, method: &str) -> Reply {
         .cloned()
         .collect::<Vec<_>>()
         .join(",");
+    if method == "oauth.v2.access" {
+        let (Ok(body) | Err(body)) = server.state().oauth.access(request);
+        return Reply::json(200, body);
+    }
     let result = call(server, request, method).and_then(|call| {
         let mut warnings = call.warnings.clone();
         let mut body = match method {
@@ -150,8 +154,19 @@ fn call(server: &Server, request: &Request, method: &str) -> Result<Call, Value>
         .and_then(|value| value.strip_prefix("Bearer "));
     match bearer.or(form_token.as_ref().and_then(Value::as_str)) {
         None => refuse("not_authed"),
-        Some(token) if token != server.state().token => refuse("invalid_auth"),
-        Some(_) => Ok(Call { args, warnings }),
+        Some(token) => {
+            let state = server.state();
+            let of_workspace = || state.oauth.verdict(token).unwrap_or(Err("invalid_auth"));
+            let verdict = if token == state.token {
+                Ok(())
+            } else {
+                of_workspace()
+            };
+            match verdict {
+                Ok(()) => Ok(Call { args, warnings }),
+                Err(code) => refuse(code),
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{INTERACTIVITY, Stage, send, setup, signature};
 use crate::support::reply::Then;
-use crate::support::{Reply, Request, Response, Upstream};
+use crate::support::{Certificate, Folder, Reply, Request, Response, TlsUpstream, Upstream};
 
 /// As many bytes as the proxy reads (threats.md F1), and as it passes back.
 const MOST_OF_A_REQUEST: usize = 256 * 1024;
@@ -308,4 +308,34 @@ fn an_internal_api_that_is_back_is_asked_again() {
 
     assert_eq!((first.status, second.status), (502, 200));
     assert_eq!(second.text(), "ok");
+}
+
+/// F-23: an internal API that closes an idle connection without a word costs nobody an answer.
+#[test]
+fn a_connection_that_the_internal_api_has_closed_is_not_used_again() {
+    let stage = Stage::new(Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+
+    let answers: Vec<u16> = (0..20)
+        .map(|number| stage.act(format!("payload={number}")).status)
+        .collect();
+
+    assert_eq!(answers, [200; 20]);
+    assert_eq!(stage.api.requests().len(), 20);
+}
+
+/// E4: the internal API is verified like everybody else, and a private CA can be added.
+#[test]
+fn an_internal_api_behind_tls_is_verified() {
+    let api = TlsUpstream::start(Certificate::Good, |_| Reply::text(200, "ok"));
+    let folder = Folder::new();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, api.ca_pem()).unwrap();
+    let strange = setup().set("RELAY_URL", api.url());
+    let known = strange.clone().set("UPSTREAM_CA", ca.to_str().unwrap());
+
+    let refused = send(&strange.start(), INTERACTIVITY, &[], b"one");
+    let answer = send(&known.start(), INTERACTIVITY, &[], b"two");
+
+    assert_eq!(refused.verdict(), (502, "relay-failed".to_owned()));
+    assert_eq!((answer.status, answer.text()), (200, "ok".to_owned()));
 }

@@ -1,0 +1,69 @@
+//! `serve`: the proxy itself, until a signal ends it.
+
+use clap::Command;
+
+use super::{Exit, refuse, say};
+use crate::app::App;
+use crate::config;
+use crate::env::Env;
+use crate::telemetry;
+
+pub(super) const NAME: &str = "serve";
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("Serve (the default)")
+        .after_help("Example:\n  MATTERMOST_URL=https://chat.example.com MATTERMOST_TOKEN_FILE=/run/secrets/bot message-webhook-proxy serve")
+}
+
+pub(super) fn run(env: Env) -> Exit {
+    let (log, _guard) = match telemetry::init(&config::read_log(&env)) {
+        Ok((log, guard)) => (Some(log), Some(guard)),
+        Err(_) => (None, None),
+    };
+    let settings = match config::parse(env) {
+        Ok(settings) => settings,
+        Err(faults) => return refuse(&faults),
+    };
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ended = actix_web::rt::System::new().block_on(async move {
+        // Before anybody can read that it listens, and stop it.
+        let unavailable = |error: String| (Exit::Unavailable, error);
+        let shutdown =
+            shutdown_signal().map_err(|error| unavailable(format!("signals: {error}")))?;
+        let app = App::build(settings, log).map_err(|error| match error {
+            error if error.is_of_the_configuration() => (Exit::Configuration, error.to_string()),
+            error => unavailable(error.to_string()),
+        })?;
+        tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
+        let ended = app.run(shutdown).await;
+        ended.map_err(|error| unavailable(error.to_string()))
+    });
+    match ended {
+        Ok(()) => {
+            tracing::info!("stopped");
+            Exit::Done
+        }
+        Err((exit, error)) => {
+            tracing::error!("{error}");
+            // Whatever RUST_LOG says, the person who started it is told why it did not.
+            if !tracing::enabled!(tracing::Level::ERROR) {
+                say(&error);
+            }
+            exit
+        }
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let (terminated, interrupted) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
+        futures_util::future::select(terminated, interrupted).await;
+    })
+}

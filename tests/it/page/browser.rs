@@ -1,0 +1,227 @@
+//! The page as a person uses it: in a browser, by labels and buttons.
+
+use serde_json::json;
+
+use super::{CI, DEPLOY, KEY};
+use crate::store::{hold, queue, setup, shown};
+use crate::support::browser::{ENTER, LOOKS, TAB};
+use crate::support::{Browser, Folder, Mattermost, Proxy, Slack, Teams};
+
+/// A proxy before all platforms.
+struct Stage {
+    chat: Mattermost,
+    _slack: Slack,
+    _teams: Teams,
+    _folder: Folder,
+    proxy: Proxy,
+}
+
+fn stage(env: &[(&str, &str)]) -> Stage {
+    let (chat, slack, teams, folder) = (
+        Mattermost::start(),
+        Slack::start(),
+        Teams::start(),
+        Folder::new(),
+    );
+    let builds = chat.channel("builds");
+    let everywhere = format!(
+        "everywhere=mattermost:{builds},slack:{},teams:{},console:log builds=mattermost:{builds}",
+        slack.channel("ops"),
+        teams.channel("alerts"),
+    );
+    let own = setup(&chat)
+        .with(&slack)
+        .with(&teams)
+        .outbox(&folder)
+        .set("CHANNELS", everywhere);
+    let proxy = env
+        .iter()
+        .fold(own, |own, (name, value)| own.set(name, *value))
+        .start();
+    Stage {
+        chat,
+        _slack: slack,
+        _teams: teams,
+        _folder: folder,
+        proxy,
+    }
+}
+
+#[test]
+fn a_person_writes_copies_sends_and_reads_the_receipt() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let text = "Grüße, 100% \"done\" <b>& more</b>\nit's #1/2? yes + `code`";
+    stage.proxy.add_message(text);
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#whoami", "Posting is open");
+    browser.write("Channel", "builds");
+    browser.write("Message", text);
+    browser.press("Copy the URL");
+    browser.wait_for_text("#said", "Copied");
+    let copied = browser.clipboard();
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+
+    assert_eq!(copied, browser.text("#url"));
+    let target = copied.strip_prefix(&stage.proxy.url("")).unwrap();
+    assert_eq!(stage.proxy.post(target).status, 200);
+    let builds = stage.chat.channel("builds");
+    assert_eq!(shown(&stage.chat, &builds), [text, text]);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_token_holder_signs_a_url_that_needs_no_token() {
+    let tokens = format!("ci={CI} deploy@builds={DEPLOY}");
+    let stage = stage(&[("PROXY_TOKENS", &tokens), ("SIGNING_KEYS", KEY)]);
+    let browser = Browser::start();
+    let builds = stage.chat.channel("builds");
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#whoami", "Without a token");
+    browser.write("Proxy token", "not-a-secret-of-this-proxy");
+    browser.press("Use it");
+    browser.wait_for_text("#whoami", "PROXY_TOKENS");
+    browser.write("Proxy token", DEPLOY);
+    browser.press("Use it");
+    browser.wait_for_text("#whoami", "deploy");
+    browser.write("Channel", "builds");
+    browser.write("Message", "a message by a signed URL");
+    browser.choose("It posts", "this message only");
+    browser.press("Sign it");
+    browser.wait_for_text("#signed-note", "It expires on");
+    browser.choose("Ready to paste into", "a webhook field");
+    browser.press("Copy what to paste");
+    browser.wait_for_text("#said", "Copied");
+    let copied = browser.clipboard();
+    browser.write("Message", "another message");
+    browser.wait_for_text("#signed-note", "sign it again");
+
+    let target = copied.strip_prefix(&stage.proxy.url("")).unwrap();
+    assert_eq!(stage.proxy.post(target).status, 200, "{copied}");
+    assert_eq!(shown(&stage.chat, &builds), ["a message by a signed URL"]);
+    let kept = "return JSON.stringify([localStorage.length, sessionStorage.length, document.cookie, location.href])";
+    let kept = browser.run(kept, json!([]));
+    assert_eq!(kept, format!("[0,0,\"\",\"{}\"]", stage.proxy.url("/")));
+    // A browser logs the refusals that it was told of.
+    let others: Vec<_> = browser
+        .complaints()
+        .into_iter()
+        .filter(|one| !one.contains("401"))
+        .collect();
+    assert_eq!(others, Vec::<String>::new());
+}
+
+#[test]
+fn an_operator_follows_filters_retries_and_drops() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let builds = stage.chat.channel("builds");
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &builds);
+    let (first, second) = (
+        queue(&stage.proxy, &builds, "the first that waits"),
+        queue(&stage.proxy, &builds, "the second that waits"),
+    );
+    let row = |id: &str| format!("[data-id='{id}']");
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#live", "Live");
+    browser.wait_for_text(&row(&first), "It is stored, and its turn comes");
+    browser.press(&format!("Drop: message {second}"));
+    browser.press(&format!("Really drop it? Message {second}"));
+    browser.wait_for_text(&row(&second), "an operator dropped it");
+    for look in LOOKS {
+        browser.look(look);
+        assert_eq!(browser.violations(), Vec::<String>::new(), "{}", look.name);
+        browser.picture(&format!("deliveries-{}", look.name));
+    }
+    browser.choose("With status", "failed");
+    browser.write("To channel", "builds");
+    browser.press("Show");
+    browser.wait(
+        "the others to be hidden",
+        "return document.querySelectorAll('#list > li').length === 1",
+        json!([]),
+    );
+    browser.press(&format!("Try again: message {second}"));
+    // It is not failed any more.
+    browser.wait_for_text("#list", "Nothing here");
+    browser.choose("With status", "all");
+    browser.press("Show");
+    gate.open();
+    browser.wait_for_text(&row(&second), "delivered");
+
+    assert_eq!(
+        shown(&stage.chat, &builds).last().unwrap(),
+        "the second that waits"
+    );
+    assert!(!browser.text("#list").contains("that waits"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#whoami", "Posting is open");
+    browser.keys(&[TAB, ENTER]);
+    let focused = "return document.activeElement.id";
+    browser.keys(&[TAB]);
+    assert_eq!(browser.run(focused, json!([])), "channel");
+    browser.keys(&[
+        "b", "u", "i", "l", "d", "s", TAB, "h", "i", TAB, TAB, TAB, TAB, TAB,
+    ]);
+    assert_eq!(browser.run(focused, json!([])), "send");
+    browser.keys(&[ENTER]);
+
+    browser.wait_for_text("#outcome", "Delivered");
+    assert_eq!(shown(&stage.chat, &stage.chat.channel("builds")), ["hi"]);
+}
+
+/// D5: what a message says is text in every preview.
+#[test]
+fn every_look_is_whole_and_accessible() {
+    let tokens = format!("ci={CI}");
+    let stage = stage(&[("PROXY_TOKENS", &tokens), ("SIGNING_KEYS", KEY)]);
+    let browser = Browser::start();
+    let text = "*Build* #42 of `main` failed <img src=x onerror=alert(1)>\nsee the log & try again, @channel";
+    stage.proxy.add_message(text);
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Proxy token", CI);
+    browser.press("Use it");
+    browser.wait_for_text("#whoami", "ci");
+    browser.write("Channel", "everywhere");
+    browser.write("Message", text);
+    browser.write("Title", "Build <42>");
+    browser.choose("Level", "error");
+    browser.write("Link", "https://ci.example.com/builds/42?a=1&b=2");
+    browser.press("Sign it");
+    browser.wait_for_text("#signed-note", "It expires on");
+    browser.choose("Ready to paste into", "GitHub Actions");
+    browser.press("Preview");
+    browser.wait_for_text("#looks", "standard output");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+
+    for platform in ["Mattermost", "Slack", "Microsoft Teams", "Console"] {
+        assert!(browser.text("#looks").contains(platform), "{platform}");
+    }
+    let script = "return [document.querySelectorAll('#looks img').length, [...document.querySelectorAll('.bubble')].filter((one) => one.innerText.includes('<img src=x onerror=alert(1)>')).length, document.querySelectorAll('.card.error').length]";
+    assert_eq!(browser.run(script, json!([])), json!([0, 4, 3]));
+    for look in LOOKS {
+        browser.look(look);
+        assert_eq!(browser.violations(), Vec::<String>::new(), "{}", look.name);
+        let wider = "return document.documentElement.scrollWidth - innerWidth";
+        assert!(
+            browser.run(wider, json!([])).as_i64().unwrap() <= 0,
+            "{} scrolls sideways",
+            look.name
+        );
+        browser.picture(look.name);
+    }
+}
