@@ -83,6 +83,7 @@ const RELAYED: &[Code] = &[Code::RelayFailed, Code::RelayTimeout];
 #[must_use]
 pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
     let own: &[&[Code]] = match (route, method) {
+        (Route::Asset(_), _) => &[&[Code::NotFound]],
         (_, "OPTIONS") => &[],
         (Route::Post { .. }, "GET") => &[POSTS, &[Code::PreviewRefused]],
         (Route::Post { .. }, _) => &[POSTS],
@@ -94,14 +95,15 @@ pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
         (Route::Sign, _) => &[SIGN],
         (Route::Channels, _) => &[&[Code::Unauthorized, Code::RateLimited]],
         (Route::Events, _) => &[&[Code::Unauthorized, Code::RateLimited, Code::NotFound]],
-        (Route::Asset(_), _) => &[&[Code::NotFound]],
         (Route::Inbound(Source::Mattermost), _) => &[INBOUND],
         (Route::Inbound(Source::SlackEvents), _) => &[INBOUND, SLACK_EVENTS],
         (Route::Inbound(Source::Slack), _) => &[INBOUND, RELAYED],
         (Route::Inbound(Source::Teams), _) => {
             &[INBOUND, RELAYED, &[Code::BadBody, Code::BackendUnavailable]]
         }
-        (Route::SlackInstall | Route::SlackInstalled, _) => &[&[Code::ShuttingDown]],
+        (Route::SlackInstall | Route::SlackInstalled, _) => {
+            &[&[Code::NotFound, Code::ShuttingDown]]
+        }
         (
             Route::Home
             | Route::Health
@@ -123,6 +125,8 @@ fn is_possible(code: Code, route: Route<'_>, surface: &Surface) -> bool {
         (Code::Unauthorized, Route::Inbound(_)) => true,
         (Code::Unauthorized, _) => surface.is_closed,
         (Code::SignatureExpired, _) => surface.has_keys,
+        // Where it would be said the document does not have them.
+        (Code::NotFound, Route::SlackInstall | Route::SlackInstalled) => false,
         (Code::NotFound, Route::Sign) => !surface.has_keys,
         (Code::NotFound, Route::Events) => !surface.has_outbox,
         // With an outbox a repeat is told the first one's receipt, also while that is under way.
