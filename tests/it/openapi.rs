@@ -202,7 +202,6 @@ fn schemathesis_finds_nothing() {
     let secret = unique("secret-", 24);
     let proxy = full(&folder, &secret)
         .set("TRUSTED_PROXY_HOPS", "1")
-        .set("RUST_LOG", "warn")
         .start();
     // Installed before it is started.
     peers::python();

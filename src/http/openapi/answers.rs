@@ -83,7 +83,9 @@ const RELAYED: &[Code] = &[Code::RelayFailed, Code::RelayTimeout];
 #[must_use]
 pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
     let own: &[&[Code]] = match (route, method) {
-        (Route::Asset(_), _) => &[&[Code::NotFound]],
+        (Route::Asset(_), _) | (Route::SlackInstall | Route::SlackInstalled, "OPTIONS") => {
+            &[&[Code::NotFound]]
+        }
         (_, "OPTIONS") => &[],
         (Route::Post { .. }, "GET") => &[POSTS, &[Code::PreviewRefused]],
         (Route::Post { .. }, _) => &[POSTS],
