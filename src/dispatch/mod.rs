@@ -13,6 +13,7 @@ mod fold;
 mod health;
 mod installations;
 mod keys;
+pub mod list;
 mod lookup;
 pub mod manage;
 mod notice;

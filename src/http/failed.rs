@@ -39,7 +39,7 @@ pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
     }))
 }
 
-fn code_of(failure: &Failure) -> Code {
+pub(super) fn code_of(failure: &Failure) -> Code {
     match failure {
         Failure::Later { .. } | Failure::Unknown { .. } => Code::BackendUnavailable,
         Failure::Refused {
@@ -54,7 +54,7 @@ fn code_of(failure: &Failure) -> Code {
     }
 }
 
-fn platform_code(failure: &Failure) -> Option<PlatformCode> {
+pub(super) fn platform_code(failure: &Failure) -> Option<PlatformCode> {
     match failure {
         Failure::Refused { platform_code, .. } => platform_code.clone(),
         Failure::Later { .. } | Failure::Unknown { .. } => None,

@@ -94,6 +94,7 @@ pub struct State {
     gets: Replays<Receipt>,
     onces: Replays<([u8; 16], Receipt)>,
     streams: Arc<events::Streams>,
+    lists: page::lists::Lists,
     openapi: OnceLock<Vec<u8>>,
 }
 
@@ -157,6 +158,7 @@ impl State {
             gets: Replays::new(GETS_REMEMBERED_FOR),
             onces: Replays::new(KEYS_REMEMBERED_FOR),
             streams: Arc::default(),
+            lists: page::lists::Lists::default(),
             openapi: OnceLock::new(),
         }
     }
@@ -308,7 +310,7 @@ async fn handle<'a>(
         Route::Delivery(id) => deliveries::show(context, id).await.unwrap_or_else(refuse),
         Route::Home => page::home(context),
         Route::Asset(asset) => page::asset(context, asset),
-        Route::Channels => page::channels::list(context).unwrap_or_else(refuse),
+        Route::Channels => page::channels::list(context).await.unwrap_or_else(refuse),
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),

@@ -65,6 +65,17 @@ const SIGN: &[Code] = &[
     Code::RateLimited,
 ];
 
+/// Aliases, or what a platform's bot can see.
+const CHANNELS: &[Code] = &[
+    Code::BadOption,
+    Code::Unauthorized,
+    Code::Forbidden,
+    Code::NotFound,
+    Code::RateLimited,
+    Code::BackendRejected,
+    Code::BackendUnavailable,
+];
+
 /// An event of Slack is stored, or accepted while Slack waits.
 const SLACK_EVENTS: &[Code] = &[
     Code::BadBody,
@@ -95,7 +106,7 @@ pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
         (Route::Retry(_), _) => &[RECEIPTS, &[Code::Settled]],
         (Route::Metrics, _) => &[&[Code::Unauthorized]],
         (Route::Sign, _) => &[SIGN],
-        (Route::Channels, _) => &[&[Code::Unauthorized, Code::RateLimited]],
+        (Route::Channels, _) => &[CHANNELS],
         (Route::Events, _) => &[&[Code::Unauthorized, Code::RateLimited, Code::NotFound]],
         (Route::Inbound(Source::Mattermost), _) => &[INBOUND],
         (Route::Inbound(Source::SlackEvents), _) => &[INBOUND, SLACK_EVENTS],

@@ -28,6 +28,8 @@ pub(super) fn all() -> Value {
         "Health": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
         "Said": said(),
         "Choice": choice(),
+        "List": list(),
+        "Channels": {"anyOf": [{"$ref": "#/components/schemas/Choice"}, {"$ref": "#/components/schemas/List"}]},
         "Wish": wish(),
         "SignedUrl": signed_url(),
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
@@ -168,7 +170,7 @@ fn choice() -> Value {
     });
     json!({
         "type": "object",
-        "required": ["caller", "open", "signs", "get_posts", "keeps", "others", "backends", "channels"],
+        "required": ["caller", "open", "signs", "get_posts", "keeps", "others", "lists", "backends", "channels"],
         "properties": {
             "caller": {"type": "string", "description": "Who asks, as the log calls it."},
             "public_url": {"type": "string"},
@@ -177,8 +179,27 @@ fn choice() -> Value {
             "get_posts": {"type": "boolean", "description": "Whether GET posts."},
             "keeps": {"type": "boolean", "description": "Whether there are receipts."},
             "others": {"type": "boolean", "description": "Whether other channels than these may be written."},
+            "lists": {"type": "boolean", "description": "Whether the platforms' own lists may be asked for."},
             "backends": {"type": "array", "items": {"type": "string"}},
             "channels": {"type": "array", "items": entry},
+        },
+    })
+}
+
+/// What a platform's bot can see.
+fn list() -> Value {
+    let entry = json!({
+        "type": "object",
+        "required": ["channel", "name"],
+        "properties": {"channel": {"type": "string"}, "name": {"type": "string"}, "note": {"type": "string"}},
+    });
+    json!({
+        "type": "object",
+        "required": ["channels", "more"],
+        "properties": {
+            "channels": {"type": "array", "items": entry},
+            "more": {"type": "boolean", "description": "Whether some were left out."},
+            "advice": {"type": "string"},
         },
     })
 }

@@ -79,7 +79,7 @@ function refresh() {
   const known = choice.channels.find((one) => one.channel === value("channel").trim());
   $("channel-hint").textContent = known?.destinations
     ? `goes to ${known.destinations.map((to) => `${to.backend} ${to.channel}`).join(", ")}`
-    : hint();
+    : [known?.name, known?.note].filter(Boolean).join(": ") || hint();
   $("preview-note").textContent = "It has changed since this preview.";
 }
 
@@ -104,17 +104,41 @@ async function enter() {
   else if (isKnown) $("whoami").textContent = `The proxy knows you as “${choice.caller}”.`;
   else if (status === 401 && !hasToken()) $("whoami").textContent = "Without a token you can write URLs here; choosing channels, signing, sending and deliveries need one.";
   else $("whoami").textContent = problem;
-  $("channels").replaceChildren(...choice.channels.map((one) => {
-    const option = el("option");
-    option.value = one.channel;
-    return option;
-  }));
+  $("channels").replaceChildren(...choice.channels.map(({ channel }) => listed(channel)));
+  $("seen").hidden = !choice.lists;
+  $("seen-note").textContent = "";
   $("sign").hidden = !choice.signs;
   signed = null;
   $("signed-note").textContent = "";
   refresh();
   if (isKnown) deliveries.start(choice);
   $("deliveries").hidden = !isKnown;
+}
+
+function listed(channel, name) {
+  const option = el("option", "", name);
+  option.value = channel;
+  return option;
+}
+
+// What the bots can see, added to what can be chosen.
+async function listSeen() {
+  const mine = asked;
+  $("seen").disabled = true;
+  $("seen-note").textContent = "Asking the platforms …";
+  const backends = choice.backends.filter((name) => name !== "console");
+  const answers = await Promise.all(backends.map((name) => answerOf(`channels?backend=${encode(name)}`)));
+  $("seen").disabled = false;
+  if (mine !== asked) return;
+  const notes = answers.map(({ body, problem }, at) => {
+    const found = body?.channels ?? [];
+    for (const { channel, name, note } of found) $("channels").append(listed(channel, note ? `${name} (${note})` : name));
+    choice.channels.push(...found);
+    if (problem ?? body.advice) return `${backends[at]}: ${problem ?? body.advice}.`;
+    return `${backends[at]}: ${found.length}${body.more ? " and more" : ""}.`;
+  });
+  $("seen-note").textContent = `${notes.join(" ")} Type in the field to find one by its name.`;
+  refresh();
 }
 
 async function preview() {
@@ -211,5 +235,6 @@ on("login", "submit", () => {
 on("forget", "click", () => { useToken(""); $("token").value = ""; enter(); $("token").focus(); });
 on("write", "submit", send);
 on("preview", "click", preview);
+on("seen", "click", listSeen);
 on("sign", "submit", sign);
 enter();

@@ -5,13 +5,15 @@
 use serde::Serialize;
 
 use crate::domain::channel::{Address, Destination};
+use crate::domain::percent::decode_form;
 use crate::domain::token::Token;
 
 use super::super::Context;
-use super::super::problem::Problem;
+use super::super::problem::{Code, Problem};
 use super::super::reader::Reader;
 use super::super::receipt::json_line;
 use super::super::reply::{JSON, Reply};
+use super::lists;
 
 #[derive(Serialize)]
 struct Choice<'a> {
@@ -28,6 +30,8 @@ struct Choice<'a> {
     get_posts: bool,
     /// Whether messages are kept, so that there are receipts.
     keeps: bool,
+    /// Whether the platforms' own lists may be asked for.
+    lists: bool,
     /// Whether other channels than these may be written.
     others: bool,
     /// The platforms that are configured.
@@ -52,8 +56,31 @@ struct Place<'a> {
 }
 
 /// `GET /channels`
-pub(in super::super) fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+pub(in super::super) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let reader = Reader::of(context)?;
+    if let Some(backend) = backend(context.query())? {
+        return lists::answer(context, &reader, &backend).await;
+    }
+    choice(context, &reader)
+}
+
+/// The backend whose own list is asked for.
+fn backend(query: &[u8]) -> Result<Option<String>, Problem> {
+    if query.is_empty() {
+        return Ok(None);
+    }
+    let value = query.strip_prefix(b"backend=");
+    let name = value.and_then(|value| decode_form(value).ok());
+    let bad = || {
+        Problem::new(
+            Code::BadOption,
+            "the query takes backend=, a name of 'backends'",
+        )
+    };
+    name.map(|name| Some(name.into_owned())).ok_or_else(bad)
+}
+
+fn choice(context: &Context<'_>, reader: &Reader<'_>) -> Result<Reply, Problem> {
     let state = context.state;
     let scope = reader.token().and_then(Token::scope);
     let opens = |to: &Destination| scope.is_none_or(|scope| scope.contains(to));
@@ -78,6 +105,7 @@ pub(in super::super) fn list(context: &Context<'_>) -> Result<Reply, Problem> {
         signs: reader.token().is_some() && !state.callers.keys.is_empty(),
         get_posts: state.settings.get_posts,
         keeps: context.dispatcher.desk().is_some(),
+        lists: lists::is_for(context, reader),
         others: scope.is_none() && !for_aliases_only,
         backends: health.states().map(|(name, _)| name).collect(),
         channels,

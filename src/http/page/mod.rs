@@ -4,6 +4,7 @@
 //! network has no way out. They know nothing about this proxy that its visitor may not know; the page asks as its visitor.
 
 pub(super) mod channels;
+pub(super) mod lists;
 pub(super) mod sign;
 
 use std::sync::LazyLock;

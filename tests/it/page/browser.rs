@@ -195,6 +195,13 @@ fn every_look_is_whole_and_accessible() {
     browser.write("Proxy token", CI);
     browser.press("Use it");
     browser.wait_for_text("#whoami", "ci");
+    browser.press("List the channels of the bots");
+    browser.wait_for_text("#seen-note", "slack: 4");
+    browser.write(
+        "Channel",
+        &format!("mattermost:{}", stage.chat.channel("builds")),
+    );
+    browser.wait_for_text("#channel-hint", "/builds");
     browser.write("Channel", "everywhere");
     browser.write("Message", text);
     browser.write("Title", "Build <42>");

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{CI, DEPLOY, KEY, as_token};
-use crate::support::{Environment as _, Mattermost, Proxy, Response};
+use crate::support::mattermost::TEAM;
+use crate::support::{Environment as _, Mattermost, Proxy, Response, Setup, Slack, Teams};
 
 /// The channels as they are written, in order.
 fn names(answer: &Response) -> Vec<String> {
@@ -23,7 +24,7 @@ fn where_posting_is_open_so_are_the_aliases() {
     assert_eq!(
         answer.json(),
         json!({
-            "caller": "anonymous", "open": true, "signs": false, "get_posts": true, "keeps": false, "others": true,
+            "caller": "anonymous", "open": true, "signs": false, "get_posts": true, "keeps": false, "lists": false, "others": true,
             "backends": ["console"],
             "channels": [
                 {"channel": "both", "destinations": [{"backend": "console", "channel": "a"}, {"backend": "console", "channel": "b"}]},
@@ -119,5 +120,97 @@ fn only_aliases_means_that_no_other_channel_is_named() {
     assert_eq!(
         answer.json()["public_url"],
         "https://proxy.example.com/post-here"
+    );
+}
+
+/// A proxy before both chat servers, with a token for everything and one for a channel.
+fn guarded(chat: &Mattermost, slack: &Slack) -> Setup {
+    let builds = chat.channel("builds");
+    Proxy::setup().with(chat).with(slack).without_limits().set(
+        "PROXY_TOKENS",
+        format!("ci={CI} deploy@mattermost:{builds}={DEPLOY}"),
+    )
+}
+
+#[test]
+fn a_token_for_everything_sees_what_the_bots_see() {
+    let (chat, slack, teams) = (Mattermost::start(), Slack::start(), Teams::start());
+    let proxy = guarded(&chat, &slack).with(&teams).start();
+
+    let list = |backend: &str| as_token(&proxy, "GET", &format!("/channels?backend={backend}"), CI);
+    let (of_chat, of_slack, of_teams) = (list("mattermost"), list("slack"), list("teams"));
+
+    let builds = json!({"channel": format!("mattermost:{}", chat.channel("builds")), "name": format!("{TEAM}/builds")});
+    assert!(
+        of_chat.json()["channels"]
+            .as_array()
+            .unwrap()
+            .contains(&builds),
+        "{}",
+        of_chat.text()
+    );
+    assert_eq!(of_chat.json()["more"], false);
+    assert_eq!(names(&of_slack).len(), 4, "{}", of_slack.text());
+    assert!(names(&of_slack).contains(&format!("slack:{}", slack.channel("ops"))));
+    assert_eq!(names(&of_teams), Vec::<String>::new());
+    assert!(of_teams.json()["advice"].is_string());
+    assert_eq!(list("nobody").verdict(), (404, "not-found".to_owned()));
+    let other = as_token(&proxy, "GET", "/channels?cursor=x", CI);
+    assert_eq!(other.verdict(), (400, "bad-option".to_owned()));
+}
+
+#[test]
+fn what_the_bots_see_is_not_for_others() {
+    let (chat, slack) = (Mattermost::start(), Slack::start());
+    let own = guarded(&chat, &slack);
+    let (closed, aliases) = (
+        own.clone().start(),
+        own.clone()
+            .set("ONLY_ALIASES", "true")
+            .set("CHANNELS", "a=console:a")
+            .set("PROXY_TOKENS", format!("ci={CI}"))
+            .start(),
+    );
+    let open = own.unset("PROXY_TOKENS").start();
+    let path = "/channels?backend=mattermost";
+
+    assert_eq!(closed.get(path).status, 401);
+    assert_eq!(
+        as_token(&closed, "GET", path, DEPLOY).verdict(),
+        (403, "forbidden".to_owned())
+    );
+    assert_eq!(as_token(&aliases, "GET", path, CI).status, 403);
+    assert_eq!(open.get(path).status, 403);
+    assert_eq!((chat.requests().len(), slack.requests().len()), (0, 0));
+}
+
+#[test]
+fn the_platform_is_asked_once_for_all_who_ask() {
+    let (chat, slack) = (Mattermost::start(), Slack::start());
+    let proxy = guarded(&chat, &slack).start();
+    let path = "/channels?backend=mattermost";
+
+    let first = as_token(&proxy, "GET", path, CI);
+    let asked = chat.requests().len();
+    let second = as_token(&proxy, "GET", path, CI);
+
+    assert_eq!(first.json(), second.json());
+    assert_eq!(chat.requests().len(), asked);
+}
+
+/// F-17: refused credentials are named, and so is the way to mend them.
+#[test]
+fn a_platform_that_refuses_is_a_problem_with_its_cure() {
+    let (chat, slack) = (Mattermost::start(), Slack::start());
+    let proxy = guarded(&chat, &slack).start();
+    chat.replace_token();
+
+    let answer = as_token(&proxy, "GET", "/channels?backend=mattermost", CI);
+
+    assert_eq!(answer.verdict(), (502, "backend-rejected".to_owned()));
+    assert!(
+        answer.text().contains("MATTERMOST_TOKEN"),
+        "{}",
+        answer.text()
     );
 }
