@@ -100,7 +100,7 @@ fn manifest(host: &Host, name: &str) -> Value {
             "slash_commands": [{
                 "command": "/proxy",
                 "url": actions,
-                "description": "Send a command to the service behind the proxy",
+                "description": "where or help, or a command for the service behind the proxy",
                 "usage_hint": "help",
                 "should_escape": true,
             }],

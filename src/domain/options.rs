@@ -1,7 +1,10 @@
 //! The query of a post: options that are known and parsed, and names that are not.
 
+pub mod limit;
+
 use std::time::Duration;
 
+use self::limit::{MAX_KEY_CHARS, MAX_LINK_BYTES, MAX_NAME_CHARS, MAX_TITLE_CHARS, MAX_WAIT_S};
 pub use super::look::{Format, Level};
 use super::message::clean_line;
 use super::percent::{DecodeError, decode_form};
@@ -97,10 +100,6 @@ pub struct Known {
     set: fn(&mut PostOptions, &str) -> Option<()>,
 }
 
-const MAX_TITLE_CHARS: usize = 250;
-const MAX_NAME_CHARS: usize = 80;
-const MAX_KEY_CHARS: usize = 255;
-const MAX_WAIT_S: u64 = 60;
 /// More unknown names than this are not listed: the receipt stays small.
 const MAX_IGNORED: usize = 20;
 const MAX_IGNORED_CHARS: usize = 64;
@@ -118,7 +117,8 @@ pub const KNOWN: &[Known] = &[
         expected: "an absolute http or https URL of at most 2048 bytes",
         doc: "where the heading points",
         set: |o, v| {
-            o.link = Some(WebUrl::parse(v).ok().filter(|_| v.len() <= 2048)?);
+            let fits = v.len() <= MAX_LINK_BYTES;
+            o.link = Some(WebUrl::parse(v).ok().filter(|_| fits)?);
             Some(())
         },
     },

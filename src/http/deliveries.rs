@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::dispatch::Desk;
 use crate::dispatch::manage::Dropped;
+use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryId;
 use crate::domain::percent::decode_form;
 use crate::outbox::{Filter, Page, Row, State, StoreError};
@@ -21,7 +22,8 @@ use super::reply::{JSON, Reply};
 /// How long the store may take to answer.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 200;
+/// The longest page.
+pub(super) const MAX_LIMIT: usize = 200;
 
 #[derive(Serialize)]
 struct Listing {
@@ -144,7 +146,12 @@ fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {
                     _ => return Err(bad("status takes queued, delivered or failed")),
                 });
             }
-            b"channel" => filter.channel = Some(value.into_owned()),
+            b"channel" => {
+                let channel = Channel::parse(&value).map_err(|_| {
+                    bad("channel takes the platform's id of a channel, or the alias of a webhook")
+                })?;
+                filter.channel = Some(channel.as_str().to_owned());
+            }
             b"after" => {
                 let id = DeliveryId::parse(&value);
                 after = Some(id.ok_or_else(|| bad("after takes the 'next' of the page before"))?);

@@ -17,10 +17,12 @@ pub mod extract;
 mod failed;
 mod install;
 mod log_budget;
+pub mod openapi;
 mod operate;
 mod page;
 mod post;
 mod preview;
+mod problems;
 mod reader;
 mod replay;
 mod reply;
@@ -32,8 +34,8 @@ mod submit;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
@@ -93,6 +95,7 @@ pub struct State {
     onces: Replays<([u8; 16], Receipt)>,
     streams: Arc<events::Streams>,
     lists: page::lists::Lists,
+    openapi: OnceLock<Vec<u8>>,
 }
 
 /// What [`State`] is made of.
@@ -156,6 +159,7 @@ impl State {
             onces: Replays::new(KEYS_REMEMBERED_FOR),
             streams: Arc::default(),
             lists: page::lists::Lists::default(),
+            openapi: OnceLock::new(),
         }
     }
 
@@ -310,7 +314,8 @@ async fn handle<'a>(
         Route::Health => operate::health(),
         Route::Ready => operate::ready(context).await,
         Route::Metrics => operate::metrics(context).unwrap_or_else(refuse),
-        Route::Problems => operate::problems(),
+        Route::Problems => problems::answer(context),
+        Route::OpenApi => operate::openapi(context),
         Route::SlackInstall => install::begin(context).unwrap_or_else(refuse),
         Route::SlackInstalled => install::finish(context).await,
     };

@@ -8,9 +8,10 @@ use crate::outbox::StoreHealth;
 
 use super::Context;
 use super::caller::secret_of;
-use super::problem::{CODES, Code, Problem};
+use super::openapi::{Surface, document};
+use super::problem::{Code, Problem};
 use super::receipt::json_line;
-use super::reply::{JSON, PLAIN, Reply};
+use super::reply::{JSON, Reply};
 
 /// How old the backends' state may be before `/ready` asks them.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
@@ -139,16 +140,11 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
     ))
 }
 
-/// `GET /problems`: what every code means, as text.
-pub(super) fn problems() -> Reply {
-    let rows: String = CODES
-        .iter()
-        .map(|row| {
-            format!(
-                "{} {}\n    {}.\n    {}\n",
-                row.status, row.text, row.title, row.fix
-            )
-        })
-        .collect();
-    Reply::Text(200, PLAIN, rows.into_bytes())
+/// `GET /openapi.json`: made once.
+pub(super) fn openapi(context: &Context<'_>) -> Reply {
+    let made = context
+        .state
+        .openapi
+        .get_or_init(|| json_line(&document(&Surface::of(context))));
+    Reply::Text(200, JSON, made.clone())
 }

@@ -21,6 +21,8 @@ pub(super) enum Reply {
     Options(&'static str),
     /// The internal API's answer, passed back as it is.
     Relayed(Box<RelayAnswer>),
+    /// A page for people: what it may load and run, and its HTML.
+    Page(&'static str, Vec<u8>),
     /// The page, or a file of it; without its body if the browser has it.
     Asset {
         /// Which one.
@@ -42,6 +44,7 @@ pub(super) enum Reply {
 }
 
 pub(super) const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const EVENTS: &str = "text/event-stream";
 
@@ -105,13 +108,12 @@ impl Reply {
                     .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
                 (builder, BoxBody::new(()))
             }
+            Self::Page(policy, body) => {
+                let policy = HeaderValue::from_static(policy);
+                (shown(200, HTML, policy), BoxBody::new(body))
+            }
             Self::Text(status, media, body) => {
-                let mut builder = HttpResponse::build(status_of(status));
-                builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
-                builder
-                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-                builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
-                (builder, BoxBody::new(body))
+                (shown(status, media, NO_CONTENT), BoxBody::new(body))
             }
         };
         if let Ok(id) = HeaderValue::try_from(request_id) {
@@ -153,6 +155,15 @@ impl PostHeaders<'_> {
 fn is_worth_hiding(request: &HttpRequest) -> bool {
     let posts = matches!(*request.method(), Method::POST | Method::PUT);
     !posts || request.uri().query().is_some()
+}
+
+/// What is never kept, and does nothing but what its policy says.
+fn shown(status: u16, media: &'static str, policy: HeaderValue) -> HttpResponseBuilder {
+    let mut builder = HttpResponse::build(status_of(status));
+    builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
+    builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    builder.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    builder
 }
 
 /// 200 for what was delivered, 202 and where to look for what is promised.

@@ -3,7 +3,7 @@
 //! actix's router decodes before it matches, so `/%70ost/…` would be a route and `//` would not be what it is.
 //! Fixed segments are compared raw, the path is split at raw slashes, and everything not listed is 404.
 
-use crate::inbound::Source;
+use crate::inbound::{SOURCES, Source};
 
 use super::page::Asset;
 
@@ -35,6 +35,8 @@ pub enum Route<'a> {
     Metrics,
     /// What each problem means.
     Problems,
+    /// What every route takes and answers.
+    OpenApi,
     /// The receipts of what was stored.
     Deliveries,
     /// One of them.
@@ -66,6 +68,45 @@ const POST: &str = "/post/channel/";
 const DELIVERIES: &str = "/deliveries/";
 const ASSETS: &str = "/assets/";
 
+/// Every route but those of [`SOURCES`] and [`Asset::all`], with empty parts where a request has its own.
+const LISTED: &[Route<'static>] = &[
+    Route::Post {
+        channel: b"",
+        form: Form::Path(b""),
+    },
+    Route::Post {
+        channel: b"",
+        form: Form::Base64(b""),
+    },
+    Route::Post {
+        channel: b"",
+        form: Form::Query,
+    },
+    Route::Deliveries,
+    Route::Delivery(""),
+    Route::Retry(""),
+    Route::Events,
+    Route::Channels,
+    Route::Sign,
+    Route::Home,
+    Route::Health,
+    Route::Ready,
+    Route::Metrics,
+    Route::Problems,
+    Route::OpenApi,
+    Route::SlackInstall,
+    Route::SlackInstalled,
+];
+
+impl Route<'static> {
+    /// Every route there is, one file of the page for all of them: for the document.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let sources = SOURCES.iter().copied().map(Self::Inbound);
+        let file = Asset::all().first().map(Self::Asset);
+        LISTED.iter().copied().chain(file).chain(sources)
+    }
+}
+
 impl<'a> Route<'a> {
     /// Finds the route of a raw path.
     #[must_use]
@@ -76,6 +117,7 @@ impl<'a> Route<'a> {
             "/ready" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/problems" => Self::Problems,
+            "/openapi.json" => Self::OpenApi,
             "/deliveries" => Self::Deliveries,
             "/channels" => Self::Channels,
             "/sign" => Self::Sign,
@@ -145,6 +187,7 @@ impl<'a> Route<'a> {
             Self::Ready => "/ready",
             Self::Metrics => "/metrics",
             Self::Problems => "/problems",
+            Self::OpenApi => "/openapi.json",
             Self::Deliveries => "/deliveries",
             Self::Asset(_) => "/assets/{name}",
             Self::Channels => "/channels",
@@ -221,6 +264,43 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn every_route_is_listed() {
+        // A new variant must be given a number here, and then it must be in the list.
+        let number = |route: Route<'_>| match route {
+            Route::Post { form, .. } => match form {
+                Form::Path(_) => 0,
+                Form::Base64(_) => 1,
+                Form::Query => 2,
+            },
+            Route::Deliveries => 3,
+            Route::Delivery(_) => 4,
+            Route::Retry(_) => 5,
+            Route::Home => 6,
+            Route::Health => 7,
+            Route::Ready => 8,
+            Route::Metrics => 9,
+            Route::Problems => 10,
+            Route::OpenApi => 11,
+            Route::SlackInstall => 12,
+            Route::SlackInstalled => 13,
+            Route::Inbound(_) => 14,
+            Route::Asset(_) => 15,
+            Route::Channels => 16,
+            Route::Sign => 17,
+            Route::Events => 18,
+            Route::Unknown => 19,
+        };
+
+        let listed: Vec<usize> = Route::all().map(number).collect();
+
+        assert!((0..=18).all(|n| listed.contains(&n)) && !listed.contains(&19));
+        // Of the page's files there are only those with their own names.
+        for route in Route::all().filter(|route| !matches!(route, Route::Asset(_))) {
+            assert_eq!(Route::of(route.pattern()).pattern(), route.pattern());
+        }
     }
 
     /// B4: every path that is not in the table is unknown.

@@ -24,6 +24,7 @@ mod inbound;
 mod ledger;
 mod limits;
 mod mattermost;
+mod openapi;
 mod operating;
 mod outbox;
 mod page;

@@ -199,13 +199,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let openid = reader.value("TEAMS_OPENID_URL", Some(openid), None, |text| {
         parse_base(text).map(Some)
     });
+    let service = service?;
     Some(Settings {
         app_id: app_id?,
         password: password?,
         tenant: tenant?,
-        service: service?,
+        trusted: trusted.with(&service),
+        service,
         login: login?,
-        trusted,
         openid: openid?,
     })
 }

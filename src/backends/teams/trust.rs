@@ -32,6 +32,13 @@ impl TrustedHosts {
             .map(Self)
     }
 
+    /// These, and the service that the operator has configured: an activity may name it as well.
+    #[must_use]
+    pub fn with(mut self, service: &WebUrl) -> Self {
+        self.0.push((service.host().to_owned(), port_of(service)));
+        self
+    }
+
     /// An entry without a port means the default one; on this machine it means any, because development
     /// servers choose theirs.
     fn holds(&self, url: &WebUrl, port: u16) -> bool {
@@ -177,6 +184,21 @@ mod tests {
             ("http://[::1]:10/", false),
         ] {
             assert_eq!(trusted(url, extra), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_configured_service_is_trusted_on_its_port_alone() {
+        let service = WebUrl::parse("http://127.0.0.1:4000/teams").unwrap();
+        let hosts = TrustedHosts::default().with(&service);
+
+        for (url, want) in [
+            ("http://127.0.0.1:4000/emea/", true),
+            ("http://127.0.0.1:4001/emea/", false),
+            ("http://127.0.0.2:4000/emea/", false),
+        ] {
+            let url = WebUrl::parse(url).unwrap();
+            assert_eq!(trusted_host(&url, &hosts), want, "{url:?}");
         }
     }
 

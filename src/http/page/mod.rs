@@ -28,7 +28,7 @@ pub struct Asset {
     pub text: &'static str,
 }
 
-const LINE: &str = "message-webhook-proxy: POST /post/channel/{channel}/msg/{message}, percent-encoded, becomes a chat message; see /health /ready /metrics /problems\n";
+const LINE: &str = "message-webhook-proxy: POST /post/channel/{channel}/msg/{message}, percent-encoded, becomes a chat message; see /health /ready /metrics /problems /openapi.json\n";
 
 static PAGE: Asset = Asset {
     name: "",
@@ -89,6 +89,12 @@ impl Asset {
     #[must_use]
     pub fn of(name: &str) -> Option<&'static Self> {
         ASSETS.iter().find(|asset| asset.name == name)
+    }
+
+    /// Every file.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        ASSETS
     }
 
     pub(super) fn is_page(&self) -> bool {

@@ -3,9 +3,7 @@
 mod later;
 mod now;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
+use crate::support::slack_sender::SlackSender;
 use crate::support::{Proxy, Reply, Response, Setup, Upstream};
 
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
@@ -48,30 +46,27 @@ fn setup() -> Setup {
         .set("SLACK_SIGNING_SECRETS", SECRET)
 }
 
-/// A request as Slack signs it (reference/slack.md 5).
-#[track_caller]
-fn send(proxy: &Proxy, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-    let signed = signature(body);
-    let own = signed.iter().map(|(name, value)| (*name, value.as_str()));
-    let all: Vec<(&str, &str)> = own.chain(headers.iter().copied()).collect();
-    proxy.send("POST", target, &all, body)
+fn slack() -> SlackSender {
+    SlackSender {
+        secret: SECRET.to_owned(),
+    }
 }
 
-fn signature(body: &[u8]) -> [(&'static str, String); 2] {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let time = now.unwrap().as_secs().to_string();
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    for piece in [b"v0:", time.as_bytes(), b":", body] {
-        mac.update(piece);
-    }
-    let digits: String = mac
-        .finalize()
-        .into_bytes()
+/// A request as Slack signs it.
+#[track_caller]
+fn send(proxy: &Proxy, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    let signed = slack().sign(target, None, body);
+    let signed = headers
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(signed, |signed, (name, value)| signed.header(name, value));
+    signed.to(proxy)
+}
+
+/// The headers of its proof alone.
+fn signature(body: &[u8]) -> [(&'static str, String); 2] {
+    let signed = slack().sign(INTERACTIVITY, None, body);
     [
-        ("X-Slack-Request-Timestamp", time),
-        ("X-Slack-Signature", format!("v0={digits}")),
+        ("X-Slack-Request-Timestamp", signed.timestamp),
+        ("X-Slack-Signature", signed.signature),
     ]
 }

@@ -183,6 +183,8 @@ fn a_bad_filter_is_refused() {
         "status=lost",
         "status=",
         "limit=0",
+        "channel=",
+        "channel=a%00b",
         "limit=201",
         "limit=many",
         "after=the-last-one",

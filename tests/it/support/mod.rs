@@ -13,6 +13,7 @@ pub mod browser;
 pub mod canary;
 pub mod client;
 pub mod console;
+pub mod documented;
 pub mod encoding;
 pub mod folder;
 pub mod ledger;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::{Client, Response};
-use super::{DEADLINE, Environment, Folder, Ledger, canary, message_path, output, percent_decode};
+use super::{
+    DEADLINE, Environment, Folder, Ledger, canary, documented, message_path, output, percent_decode,
+};
 
 /// Longer than the default `SHUTDOWN_GRACE` of 25 s, which a drain may use up.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(35);
@@ -313,7 +315,9 @@ impl Proxy {
         headers: &[(&str, &str)],
     ) -> Response {
         self.watch(target.as_ref());
-        self.client.request(method, target, headers)
+        let answer = self.client.request(method, target.as_ref(), headers);
+        documented::check(method, target.as_ref(), &answer);
+        answer
     }
 
     /// Any request with a body.
@@ -326,7 +330,9 @@ impl Proxy {
         body: impl AsRef<[u8]>,
     ) -> Response {
         self.watch(target.as_ref());
-        self.client.send(method, target, headers, body)
+        let answer = self.client.send(method, target.as_ref(), headers, body);
+        documented::check(method, target.as_ref(), &answer);
+        answer
     }
 
     /// Posts `text`, properly encoded.
