@@ -52,6 +52,7 @@ fn run_pages(wanted: impl Fn(&Page) -> bool) {
     for page in pages {
         let world = World::new();
         for section in page.sections() {
+            section.iter().for_each(|block| world.save(block));
             let commands: Vec<&Block> = section
                 .iter()
                 .filter(|block| block.language == "sh" && block.not_run.is_none())

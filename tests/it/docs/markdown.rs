@@ -13,6 +13,8 @@ pub struct Block {
     section: usize,
     pub language: String,
     pub text: String,
+    /// The file that the sentence before it says to save it as.
+    pub saved_as: Option<String>,
     /// Why it must not be executed: `<!-- not run: why -->` on the line above.
     pub not_run: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Page {
             links: Vec::new(),
         };
         let (mut open, mut above, mut section): (Option<Block>, &str, usize) = (None, "", 0);
+        let mut said = "";
         let mut seen = HashMap::new();
         for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line)) {
             match (open.as_mut(), line.strip_prefix("```")) {
@@ -68,6 +71,10 @@ impl Page {
                         section,
                         language: language.to_owned(),
                         text: String::new(),
+                        saved_as: said
+                            .split_once("Save this as `")
+                            .and_then(|(_, rest)| rest.split_once('`'))
+                            .map(|(file, _)| file.to_owned()),
                         not_run: above
                             .strip_prefix("<!-- not run: ")
                             .map(|why| why.trim_end_matches(" -->").to_owned()),
@@ -86,6 +93,9 @@ impl Page {
                 }
             }
             above = line;
+            if !line.is_empty() {
+                said = line;
+            }
         }
         assert!(open.is_none(), "{}: a fence is not closed", page.name);
         page

@@ -191,6 +191,13 @@ done
         )
     }
 
+    /// Writes down what the page says to save.
+    pub fn save(&self, block: &Block) {
+        if let Some(name) = &block.saved_as {
+            fs::write(self.path("work").join(name), &block.text).unwrap();
+        }
+    }
+
     /// Executes the blocks in one shell; each answer of HTTP is a success, or the status that the line's comment says.
     pub fn run(&self, page: &str, blocks: &[&Block]) -> Result<(), String> {
         let text: String = blocks.iter().map(|block| block.text.as_str()).collect();
