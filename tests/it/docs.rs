@@ -44,7 +44,7 @@ fn is_for_callers(page: &Page) -> bool {
     page.name.starts_with("docs/ci-") || page.name == "docs/senders.md"
 }
 
-/// Blocks of one section are one session, as a reader has one terminal.
+/// Blocks of one section are executed by one shell, as a reader has one terminal.
 fn run_pages(wanted: impl Fn(&Page) -> bool) {
     let pages: Vec<Page> = pages().into_iter().filter(wanted).collect();
     assert!(!pages.is_empty());
@@ -184,7 +184,7 @@ fn every_page_is_reached_from_the_readme() {
     }
 }
 
-/// A variable that is set in an example is one that the program reads, or one of the session.
+/// A variable that is set in an example is one that the program reads, or one of the shell.
 #[test]
 fn every_variable_that_is_exported_is_read_by_the_program() {
     let known: BTreeSet<String> = message_webhook_proxy::config::all_vars()

@@ -43,6 +43,9 @@ const STAND_INS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// How long one section may take; what hangs is ended with all that it has started.
+const DEADLINE_S: &str = "60";
+
 pub struct World {
     folder: Folder,
     pub mattermost: Mattermost,
@@ -160,7 +163,7 @@ exec {real} "$@" >>{log} 2>&1
         )
     }
 
-    /// Ends the session's proxy, if there is one.
+    /// Ends the shell's proxy, if there is one.
     fn stop(&self) -> String {
         format!(
             r#"#!/bin/sh
@@ -174,7 +177,7 @@ rm -f {pid}
         )
     }
 
-    /// Waits until the session's proxy listens, or has ended.
+    /// Waits until the shell's proxy listens, or has ended.
     fn listening(&self) -> String {
         format!(
             r#"#!/bin/sh
@@ -223,7 +226,7 @@ done
         ))
     }
 
-    /// One script in a shell of its own, with these variables beside the session's.
+    /// One script in a shell of its own, with these variables beside the shell's.
     pub fn shell(&self, script: &str, variables: &[(&str, &str)]) -> Output {
         let port = free_port();
         let path = format!(
@@ -232,8 +235,10 @@ done
             std::env::var("PATH").unwrap_or_default()
         );
         let home = self.path("home").display().to_string();
-        let output = Command::new("bash")
+        let output = Command::new("timeout")
             .args([
+                DEADLINE_S,
+                "bash",
                 "-c",
                 &format!(
                     "set -euo pipefail\ntrap stop-serving EXIT\n{}",
