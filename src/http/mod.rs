@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use actix_web::http::Method;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
@@ -275,7 +276,24 @@ async fn handle<'a>(
         );
     }
     let route = Route::of(path);
-    let get_posts = context.state.settings.get_posts;
+    let is_options = context.request.method() == Method::OPTIONS;
+    match route {
+        Route::Unknown => (refuse(not_found()), Facts::default(), None),
+        Route::Post { .. } if !is_options => posted(context, route, payload).await,
+        // Boxed, because the future of every post would be as large as that of whatever is asked seldom.
+        _ => {
+            let (reply, facts) = Box::pin(handle_other(context, route, payload)).await;
+            (reply, facts, None)
+        }
+    }
+}
+
+/// What each route does that is no post.
+async fn handle_other(
+    context: &Context<'_>,
+    route: Route<'_>,
+    payload: web::Payload,
+) -> (Reply, Facts) {
     let method = context.request.method().as_str();
     let reads = matches!(method, "GET" | "HEAD");
     let reply = match route {
@@ -283,8 +301,8 @@ async fn handle<'a>(
         Route::SlackInstall | Route::SlackInstalled if !install::is_on(context) => {
             refuse(not_found())
         }
-        _ if method == "OPTIONS" => Reply::Options(route.allow(get_posts)),
-        Route::Post { .. } => return posted(context, route, payload).await,
+        Route::Post { .. } => Reply::Options(route.allow(context.state.settings.get_posts)),
+        _ if method == "OPTIONS" => Reply::Options(route.allow(false)),
         Route::Delivery(id) if method == "DELETE" => deliveries::drop_one(context, id)
             .await
             .unwrap_or_else(refuse),
@@ -298,7 +316,7 @@ async fn handle<'a>(
         Route::Retry(_) | Route::Sign | Route::Events => refuse(read_only(route)),
         Route::Inbound(source) => {
             let (reply, facts) = inbound::receive(context, source, payload).await;
-            return (reply, facts, None);
+            return (reply, facts);
         }
         // Not HEAD: it would use the state up.
         Route::SlackInstall | Route::SlackInstalled if method != "GET" => refuse(read_only(route)),
@@ -319,7 +337,7 @@ async fn handle<'a>(
         Route::SlackInstall => install::begin(context).unwrap_or_else(refuse),
         Route::SlackInstalled => install::finish(context).await,
     };
-    (reply, Facts::default(), None)
+    (reply, Facts::default())
 }
 
 async fn posted<'a>(
