@@ -54,7 +54,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("P-7", "nobody reads the log"),
 ];
 
-/// What somebody may try at the servers that the proxy calls, and at the way back in.
+/// What somebody may try at the servers that the proxy calls, at the way back in, and at routes that are in no document.
 const THREATS: &[(&str, &str)] = &[
     ("E1", "a URL or a name leads to a server inside"),
     ("E2", "an address that came in wants the bot's token"),
@@ -67,6 +67,7 @@ const THREATS: &[(&str, &str)] = &[
     ("F4", "a token that Microsoft has not signed"),
     ("F5", "tokens with any key id, so that keys are fetched"),
     ("F6", "a good sender who says what is not good"),
+    ("G5", "a door left open for debugging"),
 ];
 
 /// Faults and threats without a test, and why.

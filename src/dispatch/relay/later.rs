@@ -21,8 +21,8 @@ pub(in crate::dispatch) const GATEWAY: Gateway = Gateway {
     webhooks: false,
 };
 
-/// How long an event is known again. Slack repeats one for an hour; a delayed one comes once more after that
-/// (reference/slack.md 5, checked 2026-11-21).
+/// How long an event is known again. Slack repeats one within minutes, and an app's delayed ones every hour for a day
+/// (reference/slack.md 6.2, checked 2026-11-21).
 const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// The longest that one attempt may take, however long `UPSTREAM_TIMEOUT` is.
 const MOST_PATIENCE: Duration = Duration::from_secs(30);

@@ -436,7 +436,8 @@ fn items(answer: &Response, field: &str, parameters: [&str; 2]) -> Vec<(String, 
     value.split(", ").map(item).collect()
 }
 
-/// B4: what is in no table is 404, with the same words, whatever is asked of it.
+/// B4, G5: what is in no table is 404, with the same words, whatever is asked of it; profilers and doors for
+/// debugging are in none.
 #[test]
 fn unknown_paths_are_not_found_whatever_the_method() {
     let proxy = unlimited().start();
