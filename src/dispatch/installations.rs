@@ -248,17 +248,29 @@ impl Dispatcher {
         let Some((installer, desk)) = installer.zip(self.desk.as_ref()) else {
             return Ok(());
         };
+        let Some(asked) = installer.installation(workspace) else {
+            return Ok(());
+        };
         let deadline = self.shared.clock.now() + CHECK_DEADLINE;
         let check = installer.check_workspace(&self.wire, workspace);
-        if matches!(before(deadline, check).await, Some(Ok(()))) {
+        if !matches!(
+            before(deadline, check).await,
+            Some(Err(Failure::Refused { .. }))
+        ) {
+            // Only the platform's own refusal shows that it is gone: a token that could not be asked after is kept.
             tracing::info!(
                 workspace,
-                "a workspace is said to be gone, and its token is good"
+                "a workspace is said to be gone, and its token is not refused"
             );
             return Ok(());
         }
         let shared = &self.shared.installations;
         let _writing = shared.writing.lock().await;
+        let present = installer.installation(workspace);
+        if present.is_some_and(|present| !present.token.matches(asked.token.expose().as_bytes())) {
+            // It was installed again while the old token was asked after.
+            return Ok(());
+        }
         installer.forget(workspace);
         shared.rests().remove(workspace);
         let note = desk
@@ -273,8 +285,7 @@ impl Dispatcher {
     /// Takes over the installations that an earlier process left. One that cannot be opened stays where it is.
     pub fn load_installations(&self, notes: &[Note]) {
         let shared = &self.shared.installations;
-        let bots = self.shared.platforms.iter().filter_map(|p| p.bot.as_ref());
-        let Some(installer) = bots.filter_map(|bot| bot.installer()).next() else {
+        let Some(installer) = self.installer() else {
             return;
         };
         let notes = notes.iter().filter(|n| n.space == Space::Installation);
@@ -306,7 +317,7 @@ impl Dispatcher {
         installer.is_some_and(|installer| installer.installation(workspace).is_some())
     }
 
-    fn bot(&self, backend: &str) -> Option<&dyn crate::backends::Backend> {
+    pub(super) fn bot(&self, backend: &str) -> Option<&dyn crate::backends::Backend> {
         let platforms = &self.shared.platforms;
         let platform = platforms.iter().find(|p| p.name == backend)?;
         platform.bot.as_deref()

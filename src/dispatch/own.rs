@@ -11,10 +11,9 @@ pub(super) type Own = tokio::sync::Mutex<HashMap<&'static str, String>>;
 impl Dispatcher {
     /// The user id of the bot of this backend; `None` if there is none, or the platform does not say in time.
     pub async fn own_user(&self, backend: &'static str, deadline: Instant) -> Option<String> {
-        let platforms = &self.shared;
-        let platform = platforms.platforms.iter().find(|p| p.name == backend)?;
-        let bot = platform.bot.as_ref()?;
-        let mut own = platforms.own.lock().await;
+        let bot = self.bot(backend)?;
+        // Whoever asks before may be waiting for a platform that hangs.
+        let mut own = before(deadline, self.shared.own.lock()).await?;
         if let Some(id) = own.get(backend) {
             return Some(id.clone());
         }

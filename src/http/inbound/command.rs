@@ -93,6 +93,8 @@ fn base(context: &Context<'_>) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_behind = context.state.callers.trusted_hops > 0;
     let scheme = text("x-forwarded-proto").filter(|said| is_behind && *said == "https");
-    let host = text(header::HOST.as_str()).unwrap_or("localhost");
+    let outside = text("x-forwarded-host").filter(|_| is_behind);
+    let host = outside.or_else(|| text(header::HOST.as_str()));
+    let host = host.unwrap_or("localhost");
     format!("{}://{host}", scheme.unwrap_or("http"))
 }

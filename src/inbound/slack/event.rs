@@ -115,10 +115,19 @@ fn bots(envelope: &Fields<'_>) -> Vec<Bot> {
     bots.filter_map(|one| {
         Some(Bot {
             user: one.text("user_id")?,
-            team: one.text("team_id"),
+            team: workspace(one),
         })
     })
     .collect()
+}
+
+/// Under what the installation of an authorization is kept: an organisation's is the organisation's.
+fn workspace(one: &Fields<'_>) -> Option<String> {
+    one.text(if one.is_true("is_enterprise_install") {
+        "enterprise_id"
+    } else {
+        "team_id"
+    })
 }
 
 /// The workspace whose installation has ended: `app_uninstalled`, or `tokens_revoked` with a bot's token among them.
@@ -128,7 +137,12 @@ fn left(envelope: &Fields<'_>, event: &Fields<'_>) -> Option<String> {
         "tokens_revoked" => !event.object("tokens").objects("bot").is_empty(),
         _ => false,
     };
-    envelope.text("team_id").filter(|_| is_over)
+    if !is_over {
+        return None;
+    }
+    let authorized = envelope.objects("authorizations");
+    let of_installation = authorized.first().and_then(workspace);
+    of_installation.or_else(|| envelope.text("team_id"))
 }
 
 /// What the bot does and the internal API must know of all the same, as Slack's own framework has it

@@ -20,12 +20,19 @@ impl Slash {
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
         let some = |name| field(body, name).filter(|value| !value.is_empty());
+        // An organisation's installation is kept under the organisation; Slack writes the flag as a word here.
+        let is_organisations = some("is_enterprise_install").is_some_and(|flag| flag == "true");
+        let team = if is_organisations {
+            "enterprise_id"
+        } else {
+            "team_id"
+        };
         Some(Self {
             command: some("command")
                 .filter(|command| command.starts_with('/'))?
                 .into_owned(),
             channel: some("channel_id")?.into_owned(),
-            team: some("team_id").map(Into::into),
+            team: some(team).map(Into::into),
             text: some("text").unwrap_or_default().trim().to_owned(),
         })
     }
@@ -52,6 +59,19 @@ mod tests {
         assert_eq!(slash.team.as_deref(), Some("T0TEAM001"));
         assert_eq!((&*slash.channel, &*slash.command), ("C0OPS0001", "/proxy"));
         assert_eq!(slash.text, "status now");
+    }
+
+    #[test]
+    fn an_organisations_installation_is_the_organisations() {
+        let team = |flag| {
+            let body = format!(
+                "command=%2Fproxy&channel_id=C0&team_id=T0&enterprise_id=E0&is_enterprise_install={flag}"
+            );
+            Slash::read(body.as_bytes()).unwrap().team
+        };
+
+        assert_eq!(team("true").as_deref(), Some("E0"));
+        assert_eq!(team("false").as_deref(), Some("T0"));
     }
 
     #[test]

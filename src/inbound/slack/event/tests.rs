@@ -253,3 +253,26 @@ proptest! {
         prop_assert!(Event::read(&body).is_ok() || Event::read(&body) == Err(NotJson));
     }
 }
+
+/// What an organisation installed is kept under the organisation, and forgotten there.
+#[test]
+fn an_organisations_installation_is_the_organisations() {
+    let of_organisation = |event: Value| {
+        let mut body = envelope(&event);
+        body["authorizations"][0]["is_enterprise_install"] = json!(true);
+        body["authorizations"][0]["enterprise_id"] = json!("E0ORG0001");
+        read(&body)
+    };
+
+    let said = message(&json!({"text": "<@U0PROXY01> where"}));
+    let (asked, gone) = (
+        of_organisation(said),
+        of_organisation(json!({"type": "app_uninstalled"})),
+    );
+
+    let Event::Other { mention, .. } = asked else {
+        panic!("a mention is for somebody");
+    };
+    assert_eq!(mention.unwrap().team.as_deref(), Some("E0ORG0001"));
+    assert!(matches!(gone, Event::Other { left: Some(left), .. } if left == "E0ORG0001"));
+}
