@@ -141,8 +141,11 @@ fn left(envelope: &Fields<'_>, event: &Fields<'_>) -> Option<String> {
         return None;
     }
     let authorized = envelope.objects("authorizations");
-    let of_installation = authorized.first().and_then(workspace);
-    of_installation.or_else(|| envelope.text("team_id"))
+    let of_organisation = authorized
+        .first()
+        .filter(|one| one.is_true("is_enterprise_install"))
+        .and_then(workspace);
+    of_organisation.or_else(|| envelope.text("team_id"))
 }
 
 /// What the bot does and the internal API must know of all the same, as Slack's own framework has it
