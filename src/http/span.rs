@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub channel: Option<String>,
     /// The source, if a platform called.
     pub source: Option<&'static str>,
+    /// Why it was not let in.
+    pub reason: Option<&'static str>,
 }
 
 /// The beginning of a request.
@@ -104,6 +106,7 @@ impl RootSpanBuilder for RootSpan {
             backend = facts.backend,
             channel,
             source = facts.source,
+            reason = facts.reason,
             "request"
         );
     }

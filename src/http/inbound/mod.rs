@@ -67,11 +67,15 @@ pub(super) async fn receive(
     source: Source,
     payload: web::Payload,
 ) -> (Reply, Facts) {
+    let outcome = handle(context, source, payload).await;
     let facts = Facts {
         source: Some(source.name()),
+        reason: match &outcome {
+            Err(Refused::Unverified(reason)) => Some(reason.word()),
+            _ => None,
+        },
         ..Facts::default()
     };
-    let outcome = handle(context, source, payload).await;
     let word = match &outcome {
         Ok(_) => "accepted",
         Err(Refused::Unverified(reason)) => reason.word(),
@@ -79,11 +83,7 @@ pub(super) async fn receive(
     };
     context.state.metrics.inbound(source.name(), word);
     let reply = outcome.unwrap_or_else(|refused| match refused {
-        Refused::Unverified(reason) => {
-            // The request's own line and the counter say that it happened; a flood must not write twice.
-            tracing::debug!(source = source.name(), %reason, "not let in");
-            refuse(unverified(source))
-        }
+        Refused::Unverified(_) => refuse(unverified(source)),
         Refused::Problem(problem) => refuse(problem),
     });
     (reply, facts)
