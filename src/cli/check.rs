@@ -8,6 +8,7 @@ use asked::Asked;
 use clap::{ArgMatches, Command};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::output::{Look, Progress, Table, Tint, is_json, json_arg, plain, print_json};
 use super::{Exit, Fault, print, proxy, wait_for};
@@ -215,12 +216,13 @@ fn webhooks(settings: &Settings) -> Vec<Finding> {
 
 fn callers(settings: &Settings) -> [Finding; 2] {
     let callers = &settings.callers;
-    let mut names: Vec<&str> = callers
+    // In the order of the alphabet: those of one name need not stand together.
+    let names: BTreeSet<&str> = callers
         .tokens
         .iter()
         .map(crate::domain::token::Token::name)
         .collect();
-    names.dedup();
+    let names: Vec<&str> = names.into_iter().collect();
     let open = "posting is open to everybody who reaches the address";
     let tokens = match (names.is_empty(), callers.is_open()) {
         (false, _) => (State::Ok, format!("for {}", names.join(", "))),

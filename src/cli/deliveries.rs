@@ -112,12 +112,13 @@ pub(super) fn run(arguments: &ArgMatches, env: Env) -> Result<Exit, Fault> {
     })?;
     let told = wait_for(async {
         let proxy = Proxy::of(arguments, &settings, LONGEST)?;
-        let (method, target) = match action {
-            Action::Show => (Method::GET, format!("/deliveries/{id}")),
-            Action::Retry => (Method::POST, format!("/deliveries/{id}/retry")),
-            Action::Drop => (Method::DELETE, format!("/deliveries/{id}")),
+        let maybe = "; it may or may not have been done (deliveries show tells)";
+        let (method, target, unanswered) = match action {
+            Action::Show => (Method::GET, format!("/deliveries/{id}"), ""),
+            Action::Retry => (Method::POST, format!("/deliveries/{id}/retry"), maybe),
+            Action::Drop => (Method::DELETE, format!("/deliveries/{id}"), maybe),
         };
-        proxy.call(method, &target).await
+        proxy.call(method, &target, unanswered).await
     })?;
     let receipt = good(told)?;
     if is_json(arguments) {
@@ -149,7 +150,7 @@ async fn list(arguments: &ArgMatches, proxy: &Proxy, look: Look) -> Result<Exit,
             break;
         }
         let target = target(arguments, left.min(PAGE), &after);
-        let page = good(proxy.call(Method::GET, &target).await?)?;
+        let page = good(proxy.call(Method::GET, &target, "").await?)?;
         let found = entries(&page);
         receipts.extend(found.iter().cloned());
         let next = page.get("next").and_then(Value::as_str);

@@ -95,7 +95,12 @@ impl Proxy {
     }
 
     /// One request without a body.
-    pub(super) async fn call(&self, method: Method, target: &str) -> Result<Told, Fault> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        target: &str,
+        unanswered: &'static str,
+    ) -> Result<Told, Fault> {
         let uri = self
             .base
             .join(target)
@@ -109,7 +114,7 @@ impl Proxy {
             .wire
             .call(call)
             .await
-            .map_err(|e| self.without_answer(e))?;
+            .map_err(|e| self.without_answer(e, unanswered))?;
         let body: Value = answer.json().unwrap_or_default();
         let is_ours = body.get("deliveries").is_some_and(Value::is_array);
         let exit = match answer.status {
@@ -143,12 +148,10 @@ impl Proxy {
         format!("{code}: {detail}{cure}")
     }
 
-    fn without_answer(&self, error: WireError) -> Fault {
+    fn without_answer(&self, error: WireError, unanswered: &'static str) -> Fault {
         let cure = match error {
             WireError::Connect => "; is it running?",
-            WireError::NoAnswer => {
-                "; a message may or may not have been posted (--once makes sending it again safe)"
-            }
+            WireError::NoAnswer => unanswered,
             WireError::Resolve | WireError::OffLimits | WireError::Tls => "",
         };
         let line = format!("the proxy at {}: {error}{cure}", self.base.base());

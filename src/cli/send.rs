@@ -87,19 +87,26 @@ pub(super) fn run(arguments: &ArgMatches, env: Env) -> Result<Exit, Fault> {
     } else {
         through_proxy(arguments, env, &options)?
     };
-    show(&told, is_json(arguments) || is_dry);
-    Ok(told.exit)
+    let shown = show(&told, is_json(arguments) || is_dry);
+    // What was posted is not posted again because nobody could read its receipt; a dry run is nothing but what it shows.
+    Ok(if is_dry {
+        told.exit.worse(shown)
+    } else {
+        told.exit
+    })
 }
 
 /// The receipt on standard output, what went wrong on standard error.
-fn show(told: &Told, is_json: bool) {
-    if is_json && told.body.is_object() {
-        print_json(&told.body);
+fn show(told: &Told, is_json: bool) -> Exit {
+    let shown = if is_json && told.body.is_object() {
+        print_json(&told.body)
     } else if told.exit == Exit::Done {
-        print(&line(&told.body));
-    }
+        print(&line(&told.body))
+    } else {
+        Exit::Done
+    };
     if told.exit == Exit::Done {
-        return;
+        return shown;
     }
     let failed = entries(&told.body)
         .iter()
@@ -111,6 +118,7 @@ fn show(told: &Told, is_json: bool) {
         say(&told.line);
     }
     lines.iter().for_each(|line| say(line));
+    shown
 }
 
 /// `delivered <id> mattermost:<id> https://…`
@@ -141,7 +149,9 @@ fn through_proxy(
     let target = format!("/post/channel/{channel}/b64/{message}{query}");
     wait_for(async {
         let proxy = Proxy::of(arguments, &settings, wait + MARGIN)?;
-        proxy.call(Method::POST, &target).await
+        let unanswered =
+            "; a message may or may not have been posted (--once makes sending it again safe)";
+        proxy.call(Method::POST, &target, unanswered).await
     })
 }
 

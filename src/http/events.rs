@@ -22,8 +22,9 @@ use super::reader::Reader;
 use super::receipt::{Receipt, json_line};
 use super::reply::Reply;
 
-/// A stream that has nothing to tell says so, for routers that end silent connections.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A stream that has nothing to tell says so, for routers that end silent connections. Only by writing is it noticed that
+/// a reader has gone, whose place others may want.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// What changes within this time is one look into the outbox: a reader costs it at most twenty a second.
 const GATHER: Duration = Duration::from_millis(50);
 /// The most messages of one look.

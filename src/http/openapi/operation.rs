@@ -234,6 +234,10 @@ fn events(surface: &Surface) -> Operation {
 fn channels(surface: &Surface) -> Operation {
     Operation {
         security: token_if(surface.is_closed),
+        parameters: vec![
+            json!({"name": "backend", "in": "query", "description": "Instead of the aliases: what the bot of this platform can see.",
+                "schema": {"type": "string"}}),
+        ],
         ..Operation::new(
             "channels",
             "posts",
@@ -241,9 +245,9 @@ fn channels(surface: &Surface) -> Operation {
         )
         .answers(
             "200",
-            "Aliases, and what a token is bound to.",
+            "Aliases, and what a token is bound to; with `backend`, the platform's channels.",
             "application/json",
-            "Choice",
+            "Channels",
         )
     }
 }
