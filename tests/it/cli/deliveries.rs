@@ -182,6 +182,34 @@ fn refusals_and_outages_have_their_codes() {
     assert!(line(&run(&["deliveries"]), 78).contains("PORT is 0"));
 }
 
+/// A look changes nothing, so there is nothing to wonder about; what changes something may have done so.
+#[test]
+fn an_answer_that_never_came_is_told_as_what_was_asked() {
+    let gone = Upstream::start(|_| Reply::close_after_request());
+    let asked = |arguments: &[&str]| {
+        deliveries(
+            Proxy::setup(),
+            &[arguments, &["--to", &gone.url()]].concat(),
+        )
+    };
+
+    let looks = [asked(&[]), asked(&["show", UNKNOWN])];
+    let changes = [asked(&["retry", UNKNOWN]), asked(&["drop", UNKNOWN])];
+
+    let maybe = "may or may not have been done";
+    for ended in &looks {
+        assert!(!line(ended, 69).contains("may"), "{}", ended.stderr);
+    }
+    for ended in &changes {
+        assert!(line(ended, 69).contains(maybe), "{}", ended.stderr);
+    }
+    for ended in looks.iter().chain(&changes) {
+        assert!(!ended.stderr.contains("--once"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("posted"), "{}", ended.stderr);
+    }
+    assert_eq!(gone.requests().len(), 4);
+}
+
 #[test]
 fn what_cannot_be_meant_is_usage() {
     for arguments in [
