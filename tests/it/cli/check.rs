@@ -159,12 +159,13 @@ fn the_internal_api_is_connected_to_and_sent_nothing() {
     assert!(api.requests().is_empty());
 }
 
+/// A name that is there twice (rotation) is said once, wherever its tokens stand.
 #[test]
 fn who_may_post_is_said_by_name() {
     let setup = Proxy::setup()
         .set(
             "PROXY_TOKENS",
-            "ci=a-secret-of-the-ci-system deploy=a-secret-of-the-deployer",
+            "ci=a-secret-of-the-ci-system deploy=a-secret-of-the-deployer ci=the-next-secret-of-the-ci-system",
         )
         .set("SLACK_SIGNING_SECRETS", "4d3c2b1a0f9e8d7c6b5a493827160504");
 
