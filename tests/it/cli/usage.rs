@@ -98,13 +98,22 @@ fn a_reader_that_has_gone_is_no_error() {
 
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [
+        &["url", "demo", "x"][..],
+        &["check"],
+        &["check", "--json"],
+        &["send", "demo", "x", "--dry"],
+        &["slack-manifest", "--host", "proxy.example.org"],
+        &["completions", "bash"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
 
-    let output = into(full, &["url", "demo", "x"]);
+        let output = into(full, arguments);
 
-    assert_eq!(output.status.code(), Some(69));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("standard output"), "{said}");
+        assert_eq!(output.status.code(), Some(69), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("standard output"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
