@@ -141,6 +141,54 @@ fn nothing_is_missing_in_the_document_and_nothing_is_invented() {
     assert_eq!(*codes, serde_json::json!(want));
 }
 
+/// Where every `$ref` below this value points.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            let below = fields.values().flat_map(references);
+            let own = fields.get("$ref").and_then(Value::as_str);
+            own.map(str::to_owned).into_iter().chain(below).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An answer that points at the wrong shape leaves the right one unused.
+#[test]
+fn every_reference_leads_somewhere_and_every_shape_is_used() {
+    let folder = Folder::new();
+    let bare = document(&Proxy::start(&[]));
+    let full = document(&full(&folder, &unique("secret-", 24)).start());
+
+    for document in [&bare, &full] {
+        for reference in references(document) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+    let used: BTreeSet<String> = references(&full).into_iter().collect();
+    let shapes = full["components"]["schemas"].as_object().unwrap();
+    for name in shapes.keys() {
+        let reference = format!("#/components/schemas/{name}");
+        assert!(used.contains(&reference), "{name} is used nowhere");
+    }
+}
+
+#[test]
+fn the_channels_of_a_platform_are_documented() {
+    let document = document(&Proxy::start(&[]));
+
+    let channels = &document["paths"]["/channels"]["get"];
+    let parameter = &channels["parameters"][0];
+    assert_eq!(
+        (&parameter["name"], &parameter["in"]),
+        (&serde_json::json!("backend"), &serde_json::json!("query"))
+    );
+    let shape = &channels["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(shape["$ref"], "#/components/schemas/Channels");
+}
+
 /// The real router takes the methods that are documented, and no other.
 #[test]
 fn the_documented_methods_are_those_that_the_router_allows() {
