@@ -240,18 +240,35 @@ fn callers(settings: &Settings) -> [Finding; 2] {
 }
 
 fn inbound(settings: &Settings) -> Vec<Finding> {
-    let detail = "only a request of the platform can show whether it is right";
+    let request = "only a request of the platform can show whether it is right";
+    let installation = "only an installation (/slack/install) can show whether it is right";
     let secrets = [
         (
             "SLACK_SIGNING_SECRETS",
-            settings.inbound.slack_secrets.is_empty(),
+            !settings.inbound.slack_secrets.is_empty(),
+            request,
         ),
         (
             "MATTERMOST_COMMAND_TOKENS",
-            settings.inbound.mattermost_tokens.is_empty(),
+            !settings.inbound.mattermost_tokens.is_empty(),
+            request,
+        ),
+        (
+            "SLACK_CLIENT_SECRET",
+            can_be_installed(settings, "slack"),
+            installation,
         ),
     ];
-    let set = secrets.into_iter().filter(|(_, is_empty)| !is_empty);
-    set.map(|(name, _)| Finding::new(name, State::Unchecked, detail))
+    let set = secrets.into_iter().filter(|(_, is_set, _)| *is_set);
+    set.map(|(name, _, detail)| Finding::new(name, State::Unchecked, detail))
         .collect()
+}
+
+/// Whether the credentials are there with which workspaces install a platform's app.
+fn can_be_installed(settings: &Settings, backend: &str) -> bool {
+    let mut platforms = settings.platforms.iter();
+    let platform = platforms.find(|platform| platform.name == backend);
+    let bot = platform.and_then(|platform| platform.bot.as_deref());
+    let app = bot.and_then(|bot| bot.installer());
+    app.is_some_and(|app| app.consent_url("", None).is_some())
 }

@@ -202,6 +202,9 @@ fn what_nothing_was_asked_for_is_not_called_ok() {
 
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(row(&ended.stdout, "slack")[0], "unchecked");
+    let secret = row(&ended.stdout, "SLACK_CLIENT_SECRET");
+    assert_eq!(secret[0], "unchecked");
+    assert!(secret[1].contains("installation"), "{secret:?}");
 }
 
 /// A secret of the platform's variables may stand in a file; a missing one is a fault of one line.
