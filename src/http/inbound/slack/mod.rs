@@ -16,6 +16,8 @@ use crate::inbound::slack::{self, Mark, Proof};
 
 /// Slack waits 3 s (reference/slack.md 6.2 and 6.4, checked 2026-11-21); the way back takes some of it.
 const BUDGET: Duration = Duration::from_millis(2500);
+// Contract, section 6. Tests hold no clock against it.
+const _: () = assert!(BUDGET.as_millis() <= 2500);
 
 /// The backend that posts where Slack asks.
 const BACKEND: &str = "slack";

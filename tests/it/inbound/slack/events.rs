@@ -47,7 +47,6 @@ fn a_hung_internal_api_keeps_no_event_from_being_acknowledged() {
         assert_acknowledged(&stage.tell(id, "while nobody answers"));
     }
 
-    assert!(!gate.is_open());
     gate.open();
     stage.assert_relayed(&ids);
 }
