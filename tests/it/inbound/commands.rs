@@ -142,16 +142,28 @@ fn other_slash_commands_and_words_are_the_internal_apis() {
 #[test]
 fn the_bots_own_words_are_not_answered() {
     let stage = Stage::new(|setup| setup);
-    let mut own = said("<@U0PROXY01> where");
-    own["app_id"] = json!("A0PROXY01");
+    let tell_own = |id: &str, kind: &str| {
+        let mut own = said("<@U0PROXY01> where");
+        own["type"] = json!(kind);
+        own["app_id"] = json!("A0PROXY01");
+        own["channel"] = json!(stage.chat.channel("ops"));
+        stage.sender.event(&envelope(id, &own)).to(&stage.proxy)
+    };
 
-    let answer = stage.sender.event(&envelope("Ev05", &own)).to(&stage.proxy);
-    stage.say("Ev06", "message", "the last one");
-    let relayed = stage.api.wait_for(1);
+    let answers = [tell_own("Ev05", "app_mention"), tell_own("Ev06", "message")];
+    stage.say("Ev07", "message", "the last one");
+    stage.say_at(
+        "1766000101.000100",
+        "Ev08",
+        "app_mention",
+        "<@U0PROXY01> help",
+    );
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(relayed[0].json()["event_id"], "Ev06");
-    assert!(stage.chat.posts().is_empty());
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(stage.api.wait_for(1)[0].json()["event_id"], "Ev07");
+    // Answers leave in order, so there was none before this one.
+    let first = &stage.chat.wait_for_posts(1)[0].text;
+    assert!(first.contains("I answer two words"), "{first}");
 }
 
 /// Without an internal API the proxy's own commands act all the same, with an outbox and without.
@@ -159,7 +171,7 @@ fn the_bots_own_words_are_not_answered() {
 fn commands_need_no_internal_api_and_no_outbox() {
     let stage = Stage::new(|setup| setup.unset("RELAY_URL").set("DATABASE_URL", "none"));
 
-    stage.say("Ev07", "app_mention", "<@U0PROXY01> help");
+    stage.say("Ev09", "app_mention", "<@U0PROXY01> help");
 
     let posts = stage.chat.wait_for_posts(1);
     assert!(posts[0].text.contains("where"), "{}", posts[0].text);
