@@ -122,11 +122,11 @@ const SUBS: &[Sub] = &[
     },
     Sub {
         command: slack_manifest::command,
-        run: |arguments, _| slack_manifest::run(arguments),
+        run: |arguments, _| ended(slack_manifest::run(arguments)),
     },
     Sub {
         command: teams_package::command,
-        run: teams_package::run,
+        run: |arguments, env| ended(teams_package::run(arguments, env)),
     },
     Sub {
         command: completions::command,

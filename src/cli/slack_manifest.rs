@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
 use super::named::{self, Host};
-use super::{Exit, print, say};
+use super::{Exit, Fault, print};
 use crate::inbound::Source;
 
 pub(super) const NAME: &str = "slack-manifest";
@@ -72,16 +72,10 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(arguments: &ArgMatches) -> Exit {
-    let host = named::host(arguments).map_err(ToOwned::to_owned);
-    let named = host.and_then(|host| Ok((host, named::name(arguments, MAX_NAME_CHARS)?)));
-    match named {
-        Ok((host, name)) => print(&format!("{:#}\n", manifest(&host, name))),
-        Err(fault) => {
-            say(&fault);
-            Exit::Usage
-        }
-    }
+pub(super) fn run(arguments: &ArgMatches) -> Result<Exit, Fault> {
+    let host = named::host(arguments).map_err(Fault::usage)?;
+    let name = named::name(arguments, MAX_NAME_CHARS).map_err(Fault::usage)?;
+    Ok(print(&format!("{:#}\n", manifest(&host, name))))
 }
 
 /// Without empty lists and nulls, and with a URL wherever something is switched on: Slack's JSON schema lets that

@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::named::{self, Host};
-use super::{Exit, print, say};
+use super::{Exit, Fault, print};
 use crate::config;
 use crate::domain::guid::is_guid;
 use crate::env::{Env, Faults, Reader};
@@ -34,9 +34,6 @@ struct Vars {
     #[envconfig(from = "TEAMS_APP_ID")]
     app_id: Option<String>,
 }
-
-/// Why there is no package.
-struct Fault(Exit, String);
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
@@ -64,38 +61,30 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(arguments: &ArgMatches, env: Env) -> Exit {
-    match write(arguments, env) {
-        Ok(told) => print(&told),
-        Err(Fault(exit, line)) => {
-            say(&line);
-            exit
-        }
-    }
-}
-
-/// Writes the package; what to do with it.
-fn write(arguments: &ArgMatches, env: Env) -> Result<String, Fault> {
-    let usage = |line: String| Fault(Exit::Usage, line);
-    let host = named::host(arguments).map_err(|line| usage(line.to_owned()))?;
-    let name = named::name(arguments, MAX_NAME_CHARS).map_err(usage)?;
+/// Writes the package, and says what to do with it.
+pub(super) fn run(arguments: &ArgMatches, env: Env) -> Result<Exit, Fault> {
+    let host = named::host(arguments).map_err(Fault::usage)?;
+    let name = named::name(arguments, MAX_NAME_CHARS).map_err(Fault::usage)?;
     let app_id = match arguments.get_one::<String>("app-id") {
-        Some(text) => parse_app_id(text).map_err(|line| usage(format!("--app-id: {line}")))?,
-        None => configured_app_id(env).map_err(|line| Fault(Exit::Configuration, line))?,
+        Some(text) => {
+            parse_app_id(text).map_err(|line| Fault::usage(format!("--app-id: {line}")))?
+        }
+        None => configured_app_id(env).map_err(|line| Fault::Line(Exit::Configuration, line))?,
     };
     let out = arguments.get_one::<PathBuf>("out");
-    let out = out.ok_or_else(|| usage("--out: expected a file".to_owned()))?;
+    let out = out.ok_or_else(|| Fault::usage("--out: expected a file"))?;
 
     let manifest = format!("{:#}\n", manifest(&host, name, &app_id));
-    let unavailable = |line: String| Fault(Exit::Unavailable, format!("{}: {line}", out.display()));
+    let unavailable =
+        |line: String| Fault::Line(Exit::Unavailable, format!("{}: {line}", out.display()));
     let package = pack(&manifest).map_err(|error| unavailable(error.to_string()))?;
     replace(out, &package).map_err(unavailable)?;
-    Ok(format!(
+    Ok(print(&format!(
         "{} is written. Upload it in Teams under Apps, Manage your apps, Upload an app.\n\
          The Azure Bot's messaging endpoint is {}\n",
         out.display(),
         host.url(Source::Teams.path())
-    ))
+    )))
 }
 
 fn configured_app_id(mut env: Env) -> Result<String, String> {
