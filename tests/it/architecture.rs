@@ -276,10 +276,10 @@ const MAX_FILE_LINES: usize = 450;
 const MAX_FUNCTION_LINES: usize = 90;
 
 /// A file of `src`.
-struct Source {
+pub struct Source {
     /// Below `src`, with `/`.
-    path: String,
-    text: String,
+    pub path: String,
+    pub text: String,
     /// The text without comments, literals and test code.
     code: String,
 }
@@ -296,13 +296,13 @@ impl Source {
         self.path.split('/').count() - usize::from(is_folder)
     }
 
-    fn is_test(&self) -> bool {
+    pub fn is_test(&self) -> bool {
         self.code.is_empty()
     }
 }
 
 /// Every file of `src`; those that exist only for tests have no code.
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     walk(&root, &mut files);

@@ -185,6 +185,7 @@ fn every_file_starts_the_same_binary() {
     assert_eq!(app["formation"]["web"]["quantity"], 1);
 }
 
+/// G3
 #[test]
 fn the_image_is_built_from_the_lock_file() {
     let builds: Vec<String> = dockerfile()
@@ -256,6 +257,7 @@ fn every_variable_named_is_a_variable_of_the_program() {
     }
 }
 
+/// G2
 #[test]
 fn no_file_holds_a_secret() {
     let secrets: BTreeSet<&str> = variables()
@@ -292,6 +294,7 @@ fn no_file_holds_a_secret() {
     }
 }
 
+/// G2: what is beside the sources cannot get into a layer.
 #[test]
 fn the_build_context_is_an_allow_list() {
     let mut rules = DOCKERIGNORE
@@ -312,6 +315,7 @@ fn the_build_context_is_an_allow_list() {
     }
 }
 
+/// G4
 #[test]
 fn the_container_is_not_root_and_needs_no_shell() {
     let user = in_image("USER");
@@ -345,6 +349,7 @@ fn the_container_is_not_root_and_needs_no_shell() {
     }
 }
 
+/// G4
 #[test]
 fn compose_and_systemd_confine_the_program() {
     assert_eq!(compose("read_only"), ["true"]);

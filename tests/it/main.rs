@@ -35,6 +35,7 @@ mod readme;
 mod setup;
 mod slack;
 mod store;
+mod supply;
 mod support;
 mod teams;
 mod threats;
