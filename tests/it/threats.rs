@@ -54,7 +54,8 @@ const FAULTS: &[(&str, &str)] = &[
     ("P-7", "nobody reads the log"),
 ];
 
-/// What somebody may try at the servers that the proxy calls, at the way back in, and at routes that are in no document.
+/// What somebody may try at the servers that the proxy calls, at the way back in, at what the program is made of, and at routes that
+/// are in no document.
 const THREATS: &[(&str, &str)] = &[
     ("E1", "a URL or a name leads to a server inside"),
     ("E2", "an address that came in wants the bot's token"),
@@ -67,6 +68,9 @@ const THREATS: &[(&str, &str)] = &[
     ("F4", "a token that Microsoft has not signed"),
     ("F5", "tokens with any key id, so that keys are fetched"),
     ("F6", "a good sender who says what is not good"),
+    ("G2", "a secret in the program, its image or its repository"),
+    ("G3", "a package that has turned bad"),
+    ("G4", "a way out of the process"),
     ("G5", "a door left open for debugging"),
 ];
 

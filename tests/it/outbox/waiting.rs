@@ -263,3 +263,44 @@ fn the_outbox_is_there_without_being_asked_for() {
     assert_eq!(mode & 0o777, 0o600);
     wait_for_status(&proxy, &kept, "delivered");
 }
+
+/// G4: one folder is written to, and what is in it is its owner's alone, while the proxy works and afterwards.
+#[test]
+fn nothing_is_written_but_the_outbox_and_for_its_owner_alone() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let elsewhere = ["dir", "home", "tmp"].map(|_| Folder::new());
+    let [dir, home, tmp] = elsewhere.each_ref().map(Folder::path);
+    let proxy = setup(&chat)
+        .outbox(&folder)
+        .dir(dir)
+        .set("HOME", home.to_str().unwrap())
+        .set("TMPDIR", tmp.to_str().unwrap())
+        .start();
+    let builds = chat.channel("builds");
+    let modes = || -> BTreeMap<String, u32> {
+        let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        files
+            .map(|file| {
+                let mode = file.metadata().unwrap().permissions().mode();
+                (file.file_name().into_string().unwrap(), mode & 0o777)
+            })
+            .collect()
+    };
+
+    let (gate, _) = hold(&proxy, &chat, &builds);
+    queue(&proxy, &builds, "waits behind the other");
+    let at_work = modes();
+    gate.open();
+    let ended = proxy.terminate();
+    let afterwards = modes();
+
+    assert!(ended.success(), "{ended}");
+    assert!(at_work.len() > 2, "{at_work:?}");
+    for (name, mode) in at_work.iter().chain(&afterwards) {
+        assert!(name.starts_with("outbox.db"), "{name}");
+        assert_eq!(*mode, 0o600, "{name}");
+    }
+    for folder in &elsewhere {
+        assert!(disk(folder).is_empty(), "{:?}", disk(folder));
+    }
+}
