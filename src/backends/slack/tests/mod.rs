@@ -1,6 +1,7 @@
 //! Configuration and calls of the Slack backends; what the tests beside share.
 
 mod answers;
+mod lists;
 mod lookups;
 mod posts;
 mod webhooks;
