@@ -41,10 +41,18 @@ pub struct Conversations {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_id: HashMap<String, (Reference, u64)>,
+    by_id: HashMap<String, Entry>,
     /// By when it was last heard of.
     by_age: BTreeMap<u64, String>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    reference: Reference,
+    age: u64,
+    /// Whether the next process will know it.
+    is_written: bool,
 }
 
 impl Reference {
@@ -77,12 +85,22 @@ impl Reference {
 }
 
 impl Conversations {
-    /// Learns of a conversation; what is newest wins. The whole reference is returned if it says anything new.
+    /// Learns of a conversation; what is newest wins. The whole reference is returned until it is known to be
+    /// [written](Self::written).
     pub fn learn(&self, reference: Reference) -> Option<Reference> {
         if !reference.is_usable() {
             return None;
         }
         self.write().put(reference)
+    }
+
+    /// Takes note that a reference was written down as it is here; what has changed since then is yet to be written.
+    pub fn written(&self, reference: &Reference) {
+        let mut known = self.write();
+        let entry = known.by_id.get_mut(&reference.conversation);
+        if let Some(entry) = entry.filter(|entry| entry.reference == *reference) {
+            entry.is_written = true;
+        }
     }
 
     /// Forgets a conversation, and with a team all of its channels. Returns those that were known.
@@ -92,12 +110,12 @@ impl Conversations {
             reference.conversation == conversation
                 || (team.is_some() && reference.team_id.as_deref() == team)
         };
-        let all = known.by_id.values().map(|(reference, _)| reference);
+        let all = known.by_id.values().map(|entry| &entry.reference);
         let gone: Vec<String> = all
             .filter(|reference| is_meant(reference))
             .map(|reference| reference.conversation.clone())
             .collect();
-        gone.iter().for_each(|id| known.remove(id));
+        gone.iter().for_each(|id| drop(known.remove(id)));
         gone
     }
 
@@ -105,8 +123,8 @@ impl Conversations {
     #[must_use]
     pub fn get(&self, conversation: &str) -> Option<Reference> {
         let known = self.read();
-        let (reference, _) = known.by_id.get(conversation)?;
-        Some(reference.clone())
+        let entry = known.by_id.get(conversation)?;
+        Some(entry.reference.clone())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
@@ -121,13 +139,13 @@ impl Conversations {
 impl Known {
     fn put(&mut self, reference: Reference) -> Option<Reference> {
         let id = reference.conversation.clone();
-        let older = self.by_id.get(&id).map(|(older, _)| older.clone());
+        let older = self.remove(&id);
         let reference = match &older {
-            Some(older) => reference.with_gaps_filled(older),
+            Some(older) => reference.with_gaps_filled(&older.reference),
             None => reference,
         };
-        let is_new = older.as_ref() != Some(&reference);
-        self.remove(&id);
+        let is_written =
+            older.is_some_and(|older| older.is_written && older.reference == reference);
         while self.by_id.len() >= MAX_CONVERSATIONS {
             let Some((_, oldest)) = self.by_age.pop_first() else {
                 break;
@@ -135,15 +153,20 @@ impl Known {
             self.by_id.remove(&oldest);
         }
         self.by_age.insert(self.next, id.clone());
-        self.by_id.insert(id, (reference.clone(), self.next));
+        let entry = Entry {
+            reference: reference.clone(),
+            age: self.next,
+            is_written,
+        };
+        self.by_id.insert(id, entry);
         self.next += 1;
-        is_new.then_some(reference)
+        (!is_written).then_some(reference)
     }
 
-    fn remove(&mut self, id: &str) {
-        if let Some((_, age)) = self.by_id.remove(id) {
-            self.by_age.remove(&age);
-        }
+    fn remove(&mut self, id: &str) -> Option<Entry> {
+        let entry = self.by_id.remove(id)?;
+        self.by_age.remove(&entry.age);
+        Some(entry)
     }
 }
 
@@ -165,7 +188,7 @@ mod tests {
     const HERE: &str = "19:a@thread.tacv2";
 
     #[test]
-    fn only_what_is_new_is_told() {
+    fn only_what_is_not_written_is_told() {
         let known = Conversations::default();
         let in_team = Reference {
             team_id: Some("19:t@thread.tacv2".to_owned()),
@@ -173,12 +196,17 @@ mod tests {
         };
 
         assert_eq!(known.learn(in_team.clone()), Some(in_team.clone()));
+        assert_eq!(known.learn(in_team.clone()), Some(in_team.clone()));
+        known.written(&in_team);
         assert_eq!(known.learn(in_team.clone()), None);
         // An activity that says less is no change.
         assert_eq!(known.learn(reference(HERE, "https://one.test/")), None);
         let moved = known.learn(reference(HERE, "https://two.test/")).unwrap();
         assert_eq!(moved.team_id, in_team.team_id);
         assert_eq!(known.get(HERE), Some(moved));
+        // The end of a write that something newer has overtaken.
+        known.written(&in_team);
+        assert!(known.learn(reference(HERE, "https://two.test/")).is_some());
     }
 
     #[test]

@@ -79,6 +79,23 @@ pub enum WireError {
     NoAnswer,
 }
 
+/// Groups of statuses that mean the same whoever answers; what is retried is the contract's (section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusGroup {
+    /// 2xx.
+    Success,
+    /// 3xx: never followed, the credential would go along.
+    Redirect,
+    /// 429.
+    Throttled,
+    /// 408, 425, 5xx.
+    Unavailable,
+    /// Other 4xx.
+    Refused,
+    /// What is no final status at all.
+    Strange,
+}
+
 impl<'a> Call<'a> {
     /// A POST of JSON.
     #[must_use]
@@ -123,6 +140,19 @@ impl Answer {
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// What its status means.
+    #[must_use]
+    pub fn group(&self) -> StatusGroup {
+        match self.status {
+            200..=299 => StatusGroup::Success,
+            300..=399 => StatusGroup::Redirect,
+            429 => StatusGroup::Throttled,
+            408 | 425 | 500..=599 => StatusGroup::Unavailable,
+            400..=499 => StatusGroup::Refused,
+            _ => StatusGroup::Strange,
+        }
     }
 
     /// The body as JSON of a known shape; `None` if it is cut off or something else.

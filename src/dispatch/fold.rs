@@ -47,15 +47,11 @@ mod tests {
     use crate::domain::options::Format;
 
     fn post(text: &str) -> Post {
-        Post {
-            id: DeliveryId::generate(),
-            message: Message::parse(text).unwrap(),
-            title: None,
-            link: None,
-            level: None,
-            as_name: None,
-            format: Format::Markup,
-        }
+        Post::bare(
+            DeliveryId::generate(),
+            Message::parse(text).unwrap(),
+            Format::Markup,
+        )
     }
 
     fn folded(first: Post, behind: Vec<Post>, max_bytes: usize) -> (String, usize) {

@@ -1,8 +1,9 @@
 //! The keys that the Bot Framework signs with: fetched when they are first needed, shared by all workers, renewed while the
 //! old ones go on working (reference/teams.md 4, threats.md F5). It decides when to fetch; what a key is, is `inbound`'s.
 //!
-//! A stranger can name any key, so a name that is not known makes one fetch an hour and no more. A fetch goes on whatever
-//! becomes of the request that began it: else whoever hangs up at once could keep a new key from ever coming in.
+//! A stranger can name any key, so a name that is not known makes one fetch an hour and no more, unless that failed: then
+//! nobody knows yet whether there is such a key. A fetch goes on whatever becomes of the request that began it: else whoever
+//! hangs up at once could keep a new key from ever coming in.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -20,9 +21,9 @@ use crate::inbound::teams::{KeySet, Metadata, issuer_of};
 const RENEW_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The age beyond which keys are not believed any more: what Microsoft allows (reference/teams.md 4).
 const GOOD_FOR: Duration = Duration::from_secs(5 * 24 * 3600);
-/// How often a key that is not known, or a renewal that failed, makes another fetch.
+/// How often a key that the platform did not have, or a renewal that failed, makes another fetch.
 const RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// How often it is tried while there are no keys at all.
+/// How often it is tried while there are no keys at all, or while a key that is not known could not be asked for.
 const FIRST_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a request waits for a fetch; the platform waits 15 s for the whole answer (reference/teams.md 5.4).
 const WAIT: Duration = Duration::from_secs(8);
@@ -44,6 +45,8 @@ struct State {
     /// When a key that is not known last made a fetch.
     asked_at: Option<Instant>,
     is_fetching: bool,
+    /// Whether the last fetch brought nothing.
+    has_failed: bool,
 }
 
 /// What a request does about the keys.
@@ -88,18 +91,15 @@ impl State {
 
     /// For a request that needs a key set, whatever key it names.
     fn plan(&mut self, now: Instant) -> Plan {
-        let is_over = |since: Option<Instant>, wait| {
-            since.is_none_or(|since| now.saturating_duration_since(since) >= wait)
-        };
         match self.good(now) {
             None if self.is_fetching => Plan::Wait,
-            None if is_over(self.tried_at, FIRST_RETRY_AFTER) => {
+            None if is_over(self.tried_at, FIRST_RETRY_AFTER, now) => {
                 self.begin(now);
                 Plan::Fetch
             }
             None => Plan::None,
             Some((set, age)) => {
-                let is_due = age >= RENEW_AFTER && is_over(self.tried_at, RETRY_AFTER);
+                let is_due = age >= RENEW_AFTER && is_over(self.tried_at, RETRY_AFTER, now);
                 if is_due && !self.is_fetching {
                     self.begin(now);
                     return Plan::Renew(set);
@@ -111,18 +111,20 @@ impl State {
 
     /// For a request that names a key that is not in `seen`.
     fn plan_for_unknown(&mut self, seen: &Arc<KeySet>, now: Instant) -> Plan {
-        let is_recent = self
-            .asked_at
-            .is_some_and(|at| now.saturating_duration_since(at) < RETRY_AFTER);
+        let may_ask = if self.has_failed {
+            is_over(self.tried_at, FIRST_RETRY_AFTER, now)
+        } else {
+            is_over(self.asked_at, RETRY_AFTER, now)
+        };
         match &self.known {
             Some((set, _)) if !Arc::ptr_eq(set, seen) => Plan::Go(Arc::clone(set)),
             _ if self.is_fetching => Plan::Wait,
-            _ if is_recent => Plan::Go(Arc::clone(seen)),
-            _ => {
+            _ if may_ask => {
                 self.asked_at = Some(now);
                 self.begin(now);
                 Plan::Fetch
             }
+            _ => Plan::Go(Arc::clone(seen)),
         }
     }
 
@@ -130,15 +132,38 @@ impl State {
         self.is_fetching = true;
         self.tried_at = Some(now);
     }
+
+    /// The end of a fetch, and what it brought.
+    fn end(&mut self, found: Option<Arc<KeySet>>, now: Instant) {
+        self.is_fetching = false;
+        self.has_failed = found.is_none();
+        if let Some(set) = found {
+            self.known = Some((set, now));
+        }
+    }
+}
+
+fn is_over(since: Option<Instant>, wait: Duration, now: Instant) -> bool {
+    since.is_none_or(|since| now.saturating_duration_since(since) >= wait)
 }
 
 /// A fetch under way; it has ended when this is dropped, however that comes about.
-struct Flight(Arc<Dispatcher>);
+struct Flight {
+    dispatcher: Arc<Dispatcher>,
+    found: Option<Arc<KeySet>>,
+}
+
+impl Flight {
+    fn bring(&mut self, set: KeySet) {
+        self.found = Some(Arc::new(set));
+    }
+}
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        if let Some(keys) = &self.0.shared.keys {
-            keys.lock().is_fetching = false;
+        let shared = &self.dispatcher.shared;
+        if let Some(keys) = &shared.keys {
+            keys.lock().end(self.found.take(), shared.clock.now());
             keys.ended.send_modify(|count| *count += 1);
         }
     }
@@ -185,17 +210,17 @@ impl Dispatcher {
     }
 
     fn begin_fetch(self: &Arc<Self>) {
-        let flight = Flight(Arc::clone(self));
+        let mut flight = Flight {
+            dispatcher: Arc::clone(self),
+            found: None,
+        };
         tokio::task::spawn_local(async move {
-            let dispatcher = &flight.0;
+            let dispatcher = &flight.dispatcher;
             let Some(keys) = &dispatcher.shared.keys else {
                 return;
             };
             match fetch(&dispatcher.wire, &keys.metadata).await {
-                Ok(set) => {
-                    let now = dispatcher.shared.clock.now();
-                    keys.lock().known = Some((Arc::new(set), now));
-                }
+                Ok(set) => flight.bring(set),
                 Err(reason) => {
                     tracing::warn!(reason, "the Bot Framework's keys cannot be fetched");
                 }

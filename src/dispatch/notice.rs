@@ -27,15 +27,7 @@ impl Dispatcher {
         let Ok(message) = Message::parse(text) else {
             return tracing::error!("a notice of the proxy's own is no message");
         };
-        let post = Post {
-            id: DeliveryId::generate(),
-            message,
-            title: None,
-            link: None,
-            level: None,
-            as_name: None,
-            format: Format::Plain,
-        };
+        let post = Post::bare(DeliveryId::generate(), message, Format::Plain);
         let now = self.shared.clock.now();
         let ready = match self.ready(&to, now + PATIENCE).await {
             Ok(ready) => ready,

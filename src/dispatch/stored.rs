@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::channel::{Address, Destination, WebhookId};
 use crate::domain::delivery::{DeliveryId, Post};
+use crate::domain::digest;
 use crate::domain::message::Message;
 use crate::domain::options::{Format, Level};
 use crate::domain::web_url::WebUrl;
@@ -73,25 +74,21 @@ const NAME_BIT: i64 = 1;
 
 /// What is stored of a webhook's URL, to find it again under whatever alias.
 pub(super) fn webhook_hash(url: &str) -> [u8; 16] {
-    first(Sha256::digest(url.as_bytes()).into())
-}
-
-fn first<const N: usize>(digest: [u8; 32]) -> [u8; N] {
-    std::array::from_fn(|i| digest[i])
+    digest::first(Sha256::digest(url.as_bytes()).into())
 }
 
 /// The lane of an address. The same for every version of the program, since it is stored; and a digest, so that
 /// nobody can make up a channel that shares another's lane.
 fn lane_of(backend: &str, kind: u8, target: &[u8]) -> Lane {
-    let mut digest = Sha256::new();
-    digest.update(backend.as_bytes());
-    digest.update([0, kind]);
-    digest.update(target);
-    let digest = i64::from_le_bytes(first(digest.finalize().into()));
+    let mut hash = Sha256::new();
+    hash.update(backend.as_bytes());
+    hash.update([0, kind]);
+    hash.update(target);
+    let number = i64::from_le_bytes(digest::first(hash.finalize().into()));
     Lane(if kind == NAME {
-        digest | NAME_BIT
+        number | NAME_BIT
     } else {
-        digest & !NAME_BIT
+        number & !NAME_BIT
     })
 }
 

@@ -119,6 +119,22 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformCode(String);
 
+impl Post {
+    /// A post of this text and nothing else.
+    #[must_use]
+    pub fn bare(id: DeliveryId, message: Message, format: Format) -> Self {
+        Self {
+            id,
+            message,
+            title: None,
+            link: None,
+            level: None,
+            as_name: None,
+            format,
+        }
+    }
+}
+
 impl DeliveryId {
     /// A new id; ids sort by the time they were made.
     #[must_use]

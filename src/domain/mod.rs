@@ -24,6 +24,7 @@ pub mod address;
 mod alias;
 pub mod channel;
 pub mod delivery;
+pub mod digest;
 pub mod guid;
 pub mod look;
 pub mod mention;

@@ -23,6 +23,17 @@ pub(super) struct Rules {
     pub too_large: fn(max: usize) -> String,
 }
 
+impl Rules {
+    /// A body that is kept.
+    pub(super) fn keeping(max: usize) -> Self {
+        Self {
+            max,
+            keep: true,
+            too_large: |max| format!("the body is larger than {max} bytes"),
+        }
+    }
+}
+
 /// The body, empty unless the rules keep it.
 pub(super) async fn read(
     headers: &HeaderMap,

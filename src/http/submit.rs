@@ -12,6 +12,7 @@ use crate::dispatch::accept::Accepted;
 use crate::dispatch::send::{Letter, NotStored, Sent};
 use crate::domain::channel::Destination;
 use crate::domain::delivery::{DeliveryId, Failure, Post};
+use crate::domain::digest;
 use crate::domain::message::Message;
 use crate::domain::options::PostOptions;
 use crate::outbox::{Once, Row, StoreError};
@@ -305,11 +306,10 @@ impl Request<'_> {
     /// The idempotency key of a submission, hashed with its caller, and what a repeat must have in common.
     fn once(&self, submission: &Submission<'_>) -> Option<Once> {
         let key = submission.options.once.as_ref()?;
-        let mut digest = Sha256::new();
-        digest.update(self.who(submission.caller));
-        digest.update([0]);
-        digest.update(key);
-        let mut print = Sha256::new();
+        let mut hash = Sha256::new();
+        hash.update(self.who(submission.caller));
+        hash.update([0]);
+        hash.update(key);
         let mut given: Vec<&(&str, String)> = submission
             .options
             .given
@@ -320,18 +320,12 @@ impl Request<'_> {
         let fields = given
             .iter()
             .flat_map(|(name, value)| [*name, value.as_str()]);
-        for field in [submission.channel, submission.message.as_str()]
-            .into_iter()
-            .chain(fields)
-        {
-            print.update((field.len() as u64).to_le_bytes());
-            print.update(field);
-        }
-        let print: [u8; 32] = print.finalize().into();
+        let texts = [submission.channel, submission.message.as_str()].into_iter();
+        let print = digest::of_list("", texts.chain(fields));
         let now_ms = self.context.dispatcher.unix_ms();
         Some(Once {
-            key: digest.finalize().into(),
-            fingerprint: std::array::from_fn(|i| print[i]),
+            key: hash.finalize().into(),
+            fingerprint: digest::first(print),
             expires_ms: now_ms + KEY_HOLDS_MS,
         })
     }

@@ -9,6 +9,9 @@ pub mod mattermost;
 pub mod slack;
 pub mod teams;
 
+/// What a request has in common with its repeats, and with no other.
+pub type Mark = [u8; 16];
+
 /// Where requests come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {

@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use super::lookup::is_id;
 use super::refusals::{ARCHIVED, HOOKS, LOOKUPS, NOT_THE_API, PLUGIN, POSTS, Refusals, TOO_LONG};
-use crate::backends::wire::Answer;
+use crate::backends::wire::{Answer, StatusGroup};
 use crate::domain::delivery::{Failure, Later, Posted, Refusal};
 
 /// How long the server may still be saving the first copy of a repeated post (reference 5: retry in < 1 s).
 const SAVING: Duration = Duration::from_millis(500);
+/// The error that says so.
+const IS_SAVING: &str = "api.post.deduplicate_create_post.pending";
 
 /// The form of every error (reference 6); the other fields are not for us.
 #[derive(Deserialize)]
@@ -146,29 +148,29 @@ fn failure(answer: &Answer, route: &Refusals) -> Failure {
     if let Some((id, reason, detail)) = known.iter().find(|(row, ..)| *row == id) {
         return Failure::refused(*reason, id, *detail);
     }
-    match status {
-        300..400 => Failure::refused(
+    match answer.group() {
+        StatusGroup::Redirect => Failure::refused(
             Refusal::Misconfigured,
             "",
             "the Mattermost URL redirects to somewhere else; set it to the final address",
         ),
-        429 => Failure::later(
+        StatusGroup::Throttled => Failure::later(
             Later::Throttled,
             answer.retry_after,
             "Mattermost limits the rate of requests",
         ),
-        500 if id == "api.post.deduplicate_create_post.pending" => Failure::later(
+        StatusGroup::Unavailable if status == 500 && id == IS_SAVING => Failure::later(
             Later::Unavailable,
             answer.retry_after.or(Some(SAVING)),
             "Mattermost is still saving an earlier attempt at this message",
         ),
-        408 | 425 | 500..600 => Failure::later(
+        StatusGroup::Unavailable => Failure::later(
             Later::Unavailable,
             answer.retry_after,
             format!("Mattermost cannot take requests now (HTTP {status})"),
         ),
-        400..500 => refusal(status, &id, route),
-        _ => unusable(),
+        StatusGroup::Refused => refusal(status, &id, route),
+        StatusGroup::Success | StatusGroup::Strange => unusable(),
     }
 }
 

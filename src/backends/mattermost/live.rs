@@ -147,15 +147,11 @@ pub(super) fn shown_plain(text: &str) -> Result<String, String> {
 
 /// A post of this text and nothing else.
 pub(super) fn post(text: &str) -> Post {
-    Post {
-        id: DeliveryId::generate(),
-        message: Message::parse(text).unwrap(),
-        title: None,
-        link: None,
-        level: None,
-        as_name: None,
-        format: Format::Markup,
-    }
+    Post::bare(
+        DeliveryId::generate(),
+        Message::parse(text).unwrap(),
+        Format::Markup,
+    )
 }
 
 pub(super) fn bot(mentions: &str) -> Bot {

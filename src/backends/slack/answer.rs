@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::codes::{Meaning, advice, meaning};
-use crate::backends::wire::{Answer, WireError};
+use crate::backends::wire::{Answer, StatusGroup, WireError};
 use crate::domain::delivery::{Failure, Later, Posted, Refusal};
 
 /// The scope of the sender's name.
@@ -27,7 +27,7 @@ struct Reply {
 /// # Errors
 /// The failure that the answer means; [`Failure::Unknown`] when the message may have been posted.
 pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
-    match status_group(answer.status) {
+    match answer.group() {
         StatusGroup::Redirect => return Err(redirected("SLACK_API_URL")),
         StatusGroup::Throttled => return Err(throttled(answer)),
         _ => {}
@@ -72,34 +72,6 @@ pub(super) fn unread(error: WireError) -> Failure {
     }
 }
 
-/// Groups of statuses that mean the same whoever answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StatusGroup {
-    /// 2xx.
-    Success,
-    /// 3xx: never followed, the credential would go along.
-    Redirect,
-    /// 429.
-    Throttled,
-    /// 408, 425, 5xx.
-    Unavailable,
-    /// Other 4xx.
-    Refused,
-    /// What is no final status at all.
-    Strange,
-}
-
-pub(super) fn status_group(status: u16) -> StatusGroup {
-    match status {
-        200..=299 => StatusGroup::Success,
-        300..=399 => StatusGroup::Redirect,
-        429 => StatusGroup::Throttled,
-        408 | 425 | 500..=599 => StatusGroup::Unavailable,
-        400..=499 => StatusGroup::Refused,
-        _ => StatusGroup::Strange,
-    }
-}
-
 /// The body as Slack's JSON object. An array would be read as one too, field by field: refused.
 fn reply(answer: &Answer) -> Option<Reply> {
     let object = answer.body.trim_ascii_start().starts_with(b"{");
@@ -111,7 +83,7 @@ fn refusal(reply: &Reply, answer: &Answer) -> Failure {
     if code == "missing_scope" {
         return missing_scope(reply.needed.as_deref().unwrap_or_default());
     }
-    of_code(code, answer).unwrap_or_else(|| match status_group(answer.status) {
+    of_code(code, answer).unwrap_or_else(|| match answer.group() {
         StatusGroup::Unavailable => unavailable(answer),
         _ => Failure::refused(
             Refusal::Rejected,
@@ -196,7 +168,7 @@ fn safe_id(raw: String) -> Option<String> {
 }
 
 fn by_status(answer: &Answer) -> Failure {
-    match status_group(answer.status) {
+    match answer.group() {
         StatusGroup::Success | StatusGroup::Strange => unusable(),
         StatusGroup::Redirect => redirected("SLACK_API_URL"),
         StatusGroup::Throttled => throttled(answer),

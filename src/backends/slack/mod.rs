@@ -8,6 +8,7 @@ mod answer;
 mod channels;
 mod codes;
 mod install;
+mod list;
 mod lookup;
 mod render;
 mod text;

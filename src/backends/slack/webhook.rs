@@ -10,11 +10,9 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 
-use super::answer::{
-    StatusGroup, of_code, redirected, shown_code, status_group, throttled, unavailable, unusable,
-};
+use super::answer::{of_code, redirected, shown_code, throttled, unavailable, unusable};
 use super::render::{Envelope, render};
-use crate::backends::wire::{Answer, Call};
+use crate::backends::wire::{Answer, Call, StatusGroup};
 use crate::backends::{Backend, Part, Recipient, Shared, WebhookKind, Wire};
 use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
 use crate::domain::mention::Mentions;
@@ -126,7 +124,7 @@ struct JsonAnswer {
 /// # Errors
 /// The failure that the answer means; [`Failure::Unknown`] when the message may have been posted.
 pub fn classify_webhook(answer: &Answer) -> Result<(), Failure> {
-    match status_group(answer.status) {
+    match answer.group() {
         StatusGroup::Redirect => return Err(redirected("the webhook in CHANNELS")),
         StatusGroup::Throttled => return Err(slow_down(answer)),
         StatusGroup::Success if answer.status == 200 && says_ok(answer) => return Ok(()),
@@ -207,7 +205,7 @@ fn concerning_the_hook(failure: Failure) -> Failure {
 
 fn by_status(code: &str, answer: &Answer) -> Failure {
     let refused = |reason, detail| Failure::refused(reason, code, detail);
-    match status_group(answer.status) {
+    match answer.group() {
         StatusGroup::Unavailable => unavailable(answer),
         StatusGroup::Throttled => slow_down(answer),
         StatusGroup::Redirect => redirected("the webhook in CHANNELS"),

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::backends::wire::Answer;
+use crate::backends::wire::{Answer, StatusGroup};
 use crate::domain::delivery::{Failure, Later, Posted, Refusal};
 
 /// Longer ids than this are none: Teams' are decimal numbers or GUIDs.
@@ -47,16 +47,17 @@ struct Created {
 /// # Errors
 /// [`Failure`] for everything but a success that can be read.
 pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
-    match answer.status {
-        200..=299 => posted(answer),
-        300..=399 => Err(Failure::refused(
+    match answer.group() {
+        StatusGroup::Success => posted(answer),
+        StatusGroup::Redirect => Err(Failure::refused(
             Refusal::Misconfigured,
             "",
             "Teams: the service URL redirects to somewhere else; set TEAMS_SERVICE_URL to the final address",
         )),
-        400..=499 => Err(client_error(answer)),
-        500..=599 => Err(later(answer, Later::Unavailable)),
-        _ => Err(unusable()),
+        StatusGroup::Throttled => Err(later(answer, Later::Throttled)),
+        StatusGroup::Unavailable => Err(later(answer, Later::Unavailable)),
+        StatusGroup::Refused => Err(client_error(answer)),
+        StatusGroup::Strange => Err(unusable()),
     }
 }
 
@@ -131,8 +132,7 @@ fn unusable() -> Failure {
 fn client_error(answer: &Answer) -> Failure {
     let code = code_of(answer);
     let (reason, detail) = match answer.status {
-        408 | 412 | 425 => return later(answer, Later::Unavailable),
-        429 => return later(answer, Later::Throttled),
+        412 => return later(answer, Later::Unavailable),
         401 => unauthorized(&code),
         403 => forbidden(&code),
         404 => not_found(&code),

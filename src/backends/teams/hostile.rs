@@ -61,15 +61,11 @@ const HOSTILE: &[&str] = &[
 ];
 
 fn post(text: &str, format: Format) -> Post {
-    Post {
-        id: DeliveryId::generate(),
-        message: Message::parse(text).unwrap(),
-        title: None,
-        link: None,
-        level: None,
-        as_name: None,
+    Post::bare(
+        DeliveryId::generate(),
+        Message::parse(text).unwrap(),
         format,
-    }
+    )
 }
 
 fn bodies(post: &Post, envelope: Envelope<'_>) -> Vec<Value> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use serde::Deserialize;
 
-use crate::backends::wire::{Answer, WireError};
+use crate::backends::wire::{Answer, StatusGroup, WireError};
 use crate::domain::delivery::{Failure, Later, Refusal};
 
 /// Shorter lifetimes are taken for this, so that a broken clock there cannot make us ask without end.
@@ -58,17 +58,19 @@ impl std::fmt::Debug for Granted {
 /// # Errors
 /// [`Failure`], never `Unknown`.
 pub fn classify(answer: &Answer) -> Result<Granted, Failure> {
-    match answer.status {
-        200 => granted(answer).ok_or_else(|| unusable(answer)),
-        300..=399 => Err(Failure::refused(
+    match answer.group() {
+        StatusGroup::Success if answer.status == 200 => {
+            granted(answer).ok_or_else(|| unusable(answer))
+        }
+        StatusGroup::Redirect => Err(Failure::refused(
             Refusal::Misconfigured,
             "",
             "the login service redirects to somewhere else; set TEAMS_LOGIN_URL to the final address",
         )),
-        429 => Err(later(answer, Later::Throttled)),
-        408 | 425 | 500..=599 => Err(later(answer, Later::Unavailable)),
-        400..=499 => Err(refused(answer)),
-        _ => Err(unusable(answer)),
+        StatusGroup::Throttled => Err(later(answer, Later::Throttled)),
+        StatusGroup::Unavailable => Err(later(answer, Later::Unavailable)),
+        StatusGroup::Refused => Err(refused(answer)),
+        StatusGroup::Success | StatusGroup::Strange => Err(unusable(answer)),
     }
 }
 

@@ -1,11 +1,8 @@
 //! What a target of Teams can be, and where it is posted to. PURE. Targets are ids, never names: Teams
 //! has no address of a channel by name that a bot may use without first knowing its team.
 
-use std::borrow::Cow;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::domain::delivery::{Failure, Refusal};
+use crate::domain::percent;
 
 /// A target that can be posted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +17,6 @@ pub(super) enum Place<'a> {
 pub(super) const THREAD_MARK: &str = ";messageid=";
 /// How ids of channels end: reference/teams.md 0.
 const CHANNEL_ENDS: [&str; 2] = ["@thread.tacv2", "@thread.skype"];
-/// What RFC 3986 calls unreserved stays; all else of an id is escaped (reference/teams.md 0).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 const WHERE_IDS_ARE: &str = "this is no Teams channel id. In Teams, choose \"Get link to channel\": the part of that \
      link between /channel/ and the next slash, percent-decoded, is the id and looks like 19:abc@thread.tacv2 (a chat: \
@@ -41,9 +32,9 @@ pub(super) fn bare(target: &str) -> &str {
     target.split(';').next().unwrap_or(target)
 }
 
-/// An id as one segment of a path.
-pub(super) fn encoded(id: &str) -> Cow<'_, str> {
-    utf8_percent_encode(id, ESCAPED).into()
+/// An id as one segment of a path: what RFC 3986 calls unreserved stays (reference/teams.md 0).
+pub(super) fn encoded(id: &str) -> String {
+    percent::encode(id)
 }
 
 impl<'a> Place<'a> {

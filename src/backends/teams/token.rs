@@ -9,22 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::login;
 use crate::backends::Wire;
 use crate::backends::wire::Call;
 use crate::domain::delivery::Failure;
+use crate::domain::percent;
 use crate::domain::secret::Secret;
 
 /// How long before its end a token is renewed, as the platform's SDK does (reference/teams.md 1).
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// A token while it lasts. It cannot be printed.
 pub(super) struct Token {
@@ -68,12 +63,11 @@ impl std::fmt::Debug for Token {
 impl Tokens {
     /// A source that asks `uri` for a token of `scope`.
     pub(super) fn new(uri: Uri, app_id: &str, password: &Secret, scope: &str) -> Self {
-        let escaped = |text| utf8_percent_encode(text, ESCAPED);
         let form = format!(
             "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
-            escaped(app_id),
-            escaped(password.expose()),
-            escaped(scope),
+            percent::encode(app_id),
+            percent::encode(password.expose()),
+            percent::encode(scope),
         );
         Self {
             uri,

@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::answer;
 use super::render::{self, Envelope};
-use crate::backends::wire::{Answer, Call};
+use crate::backends::wire::{Answer, Call, StatusGroup};
 use crate::backends::{Backend, Part, Recipient, Shared, WebhookKind, Wire};
 use crate::domain::delivery::{Failure, Later, Post, Posted, Refusal};
 use crate::domain::web_url::WebUrl;
@@ -97,20 +97,20 @@ impl Backend for Flows {
 /// [`Failure`] for everything but 200 to 299.
 pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
     let is_page = answer.status != 202 && answer.text().starts_with('<');
-    match answer.status {
-        200..=299 if is_page => Err(Failure::Unknown {
+    match answer.group() {
+        StatusGroup::Success if is_page => Err(Failure::Unknown {
             detail: "the Teams webhook answered with a page instead of a flow's answer; check the URL in CHANNELS".to_owned(),
         }),
-        200..=299 => Ok(Posted::default()),
-        300..=399 => Err(Failure::refused(
+        StatusGroup::Success => Ok(Posted::default()),
+        StatusGroup::Redirect => Err(Failure::refused(
             Refusal::Misconfigured,
             "",
             "the Teams webhook redirects to somewhere else; set the URL in CHANNELS to the final address",
         )),
-        429 => Err(answer::later(answer, Later::Throttled)),
-        408 | 425 | 500..=599 => Err(answer::later(answer, Later::Unavailable)),
-        400..=499 => Err(refused(answer)),
-        _ => Err(Failure::Unknown {
+        StatusGroup::Throttled => Err(answer::later(answer, Later::Throttled)),
+        StatusGroup::Unavailable => Err(answer::later(answer, Later::Unavailable)),
+        StatusGroup::Refused => Err(refused(answer)),
+        StatusGroup::Strange => Err(Failure::Unknown {
             detail: "the Teams webhook gave an answer that cannot be understood; the message may or may not have been posted"
                 .to_owned(),
         }),

@@ -18,6 +18,8 @@ const ROUND: Duration = Duration::from_secs(60);
 /// A renewed token is not renewed again within this, whatever lifetime it claims; nor one that the platform refuses to renew.
 pub(super) const AFTER_SUCCESS: Duration = Duration::from_secs(60);
 const AFTER_REFUSAL: Duration = Duration::from_secs(600);
+/// How soon a store without room is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Renews tokens that run out until the process stops; a renewal that is under way then is finished, because what it
@@ -107,6 +109,30 @@ impl Dispatcher {
         };
         let grant = Grant::Renewal(old, renewal);
         let fresh = installer.obtain(&self.wire, grant, self.unix_ms()).await?;
+        // A renewal need not repeat the name.
+        let name = old.name.clone();
+        let fresh = Installation { name, ..fresh };
+        // The old refresh token is spent: without the new one on the disk the workspace would have to install again.
+        loop {
+            match self.replace(installer, desk, old, &fresh).await {
+                Err(InstallError::NotStored(StoreError::Busy | StoreError::Full)) => {
+                    tracing::warn!(workspace = %old.workspace, "a renewed token cannot be stored yet");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+                end => return end,
+            }
+        }
+    }
+
+    /// Tries once to store a renewed token, and uses it then. The lock is held for one try and no longer, so that a disk
+    /// without room holds up no installation and no removal.
+    async fn replace(
+        &self,
+        installer: &dyn Installer,
+        desk: &Desk,
+        old: &Installation,
+        fresh: &Installation,
+    ) -> Result<(), InstallError> {
         let shared = &self.shared.installations;
         let _writing = shared.writing.lock().await;
         let present = installer.installation(&old.workspace);
@@ -116,23 +142,11 @@ impl Dispatcher {
             // It was installed again meanwhile, or removed: what that left is newer.
             return Ok(());
         }
-        // A renewal need not repeat the name.
-        let name = old.name.clone();
-        let fresh = Installation { name, ..fresh };
-        // The old refresh token is spent: without the new one on the disk the workspace would have to install again.
-        loop {
-            let note = shared.seal(&fresh).ok_or(InstallError::NotSealed)?;
-            match self.keep(desk, note).await {
-                Ok(()) => break,
-                Err(StoreError::Busy | StoreError::Full) => {
-                    tracing::warn!(workspace = %old.workspace, "a renewed token cannot be stored yet");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let note = shared.seal(fresh).ok_or(InstallError::NotSealed)?;
+        self.keep(desk, note).await?;
+        installer.adopt(fresh.clone())?;
         tracing::info!(workspace = %old.workspace, "a workspace's token is renewed");
-        Ok(installer.adopt(fresh)?)
+        Ok(())
     }
 }
 

@@ -14,10 +14,7 @@ fn is_fetch(plan: &Plan) -> bool {
 
 /// The end of a fetch.
 fn ended(state: &mut State, found: Option<&Arc<KeySet>>, clock: &ManualClock) {
-    state.is_fetching = false;
-    if let Some(set) = found {
-        state.known = Some((Arc::clone(set), clock.now()));
-    }
+    state.end(found.cloned(), clock.now());
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -72,7 +69,7 @@ fn unknown_keys_make_one_fetch_an_hour() {
     for _ in 0..10_000 {
         if is_fetch(&state.plan_for_unknown(&seen, clock.now())) {
             fetches += 1;
-            ended(&mut state, None, &clock);
+            ended(&mut state, Some(&seen), &clock);
         }
     }
     assert_eq!(fetches, 1);
@@ -89,4 +86,37 @@ fn unknown_keys_make_one_fetch_an_hour() {
     ended(&mut state, Some(&newer), &clock);
     let plan = state.plan_for_unknown(&seen, clock.now());
     assert!(matches!(plan, Plan::Go(set) if Arc::ptr_eq(&set, &newer)));
+}
+
+/// F5: a fetch that failed has not shown that there is no such key.
+#[test]
+fn an_unknown_key_is_asked_for_again_soon_after_a_failure() {
+    let (clock, mut state, seen) = (ManualClock::default(), State::default(), set());
+    state.plan(clock.now());
+    ended(&mut state, Some(&seen), &clock);
+    assert!(is_fetch(&state.plan_for_unknown(&seen, clock.now())));
+    ended(&mut state, None, &clock);
+
+    let mut fetches = 0;
+    for _ in 0..4 * FIRST_RETRY_AFTER.as_secs() {
+        clock.advance(SECOND);
+        for _ in 0..1000 {
+            match state.plan_for_unknown(&seen, clock.now()) {
+                Plan::Go(set) => assert!(Arc::ptr_eq(&set, &seen)),
+                plan => {
+                    assert!(is_fetch(&plan));
+                    fetches += 1;
+                    ended(&mut state, None, &clock);
+                }
+            }
+        }
+    }
+    assert_eq!(fetches, 4);
+
+    // One that succeeds without it is good for the hour again.
+    clock.advance(FIRST_RETRY_AFTER);
+    assert!(is_fetch(&state.plan_for_unknown(&seen, clock.now())));
+    ended(&mut state, Some(&seen), &clock);
+    clock.advance(RETRY_AFTER - SECOND);
+    assert!(!is_fetch(&state.plan_for_unknown(&seen, clock.now())));
 }

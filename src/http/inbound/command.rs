@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use actix_web::http::header;
-use sha2::{Digest as _, Sha256};
 
 use super::super::Context;
-use super::seen::Key;
 use crate::domain::channel::{Address, Destination};
+use crate::domain::digest;
 use crate::inbound::command::{Command, Credential, Place, Style};
 use crate::outbox::Once;
 
@@ -22,31 +21,19 @@ pub(super) async fn answer(
     question: &[&str],
 ) {
     let state = context.state;
-    let key = key_of(question);
-    let mut short = Key::default();
-    short.copy_from_slice(&key[..16]);
-    let Some(first) = state.seen.first(short, state.clock.now()) else {
+    let key = digest::of_list("command", question.iter().copied());
+    let Some(first) = state.seen.first(digest::first(key), state.clock.now()) else {
         return;
     };
     first.keep();
     let text = command.answer(&place(context, &channel), Style::Plain);
     let once = Once {
         key,
-        fingerprint: Key::default(),
+        fingerprint: Default::default(),
         expires_ms: context.dispatcher.unix_ms() + REMEMBERED_MS,
     };
     let dispatcher = Arc::clone(context.dispatcher);
     dispatcher.notify(channel, &text, Some(once)).await;
-}
-
-fn key_of(question: &[&str]) -> [u8; 32] {
-    let mut hash = Sha256::new_with_prefix(b"command");
-    for piece in question {
-        // With its length, so that no two lists of pieces read the same.
-        hash.update(piece.len().to_le_bytes());
-        hash.update(piece);
-    }
-    hash.finalize().into()
 }
 
 /// The channel that is asked about, and how a post gets there.

@@ -100,11 +100,7 @@ async fn handle(
     if context.state.is_stopping() {
         return Err(stopping().into());
     }
-    let rules = Rules {
-        max: MAX_BODY_BYTES,
-        keep: true,
-        too_large: |max| format!("the body is larger than {max} bytes"),
-    };
+    let rules = Rules::keeping(MAX_BODY_BYTES);
     let body = body::read(context.request.headers(), payload, rules).await?;
     let incoming = Incoming { context, body };
     match source {

@@ -81,13 +81,17 @@ fn no_activity(reason: NoActivity) -> Problem {
     Problem::new(Code::BadBody, reason.to_string())
 }
 
-/// Remembers where the bot is. What cannot be written down, or not in time, is known until the next start at least.
+/// Remembers where the bot is. What cannot be written down, or not in time, is known until the next start at least, and
+/// the next activity has it written again.
 async fn learn(incoming: &Incoming<'_>, activity: &Activity) {
     let known = &incoming.context.state.conversations;
     let written = async {
         match activity.lesson() {
             Lesson::Here => match known.learn(reference(activity)) {
-                Some(reference) => write(incoming, &reference).await,
+                Some(reference) => {
+                    let end = write(incoming, &reference).await;
+                    end.map(|()| known.written(&reference))
+                }
                 None => Ok(()),
             },
             Lesson::Gone { conversation, team } => {
@@ -144,7 +148,11 @@ pub(super) fn load(notes: &[Note], known: &Conversations) {
         .filter(|note| note.space == Space::Conversation);
     for note in ours {
         match serde_json::from_slice(&note.value) {
-            Ok(reference) => drop(known.learn(reference)),
+            Ok(reference) => {
+                if let Some(reference) = known.learn(reference) {
+                    known.written(&reference);
+                }
+            }
             Err(_) => tracing::warn!("a conversation of Teams in the outbox is not readable"),
         }
     }

@@ -137,11 +137,7 @@ pub(in super::super) async fn answer(
 }
 
 async fn read(context: &Context<'_>, payload: web::Payload) -> Result<Wish, Problem> {
-    let rules = Rules {
-        max: MAX_BODY_BYTES,
-        keep: true,
-        too_large: |max| format!("the body is larger than {max} bytes"),
-    };
+    let rules = Rules::keeping(MAX_BODY_BYTES);
     let body = body::read(context.request.headers(), payload, rules).await?;
     // The error may show a part of the body, so it is not passed on.
     serde_json::from_slice(&body).map_err(|_| {

@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::Mark;
 use super::fields::Fields;
 use super::mention::Mention;
+use crate::inbound::Mark;
 
 /// The longest challenge that is echoed; Slack's own have some 50 characters (threats.md D5).
 const MAX_CHALLENGE_CHARS: usize = 256;

@@ -10,4 +10,4 @@ mod signature;
 pub use event::{Challenge, Event, NotJson, repeat_key};
 pub use form::{Slash, is_ssl_check};
 pub use mention::Mention;
-pub use signature::{Mark, Proof, verify};
+pub use signature::{Proof, verify};

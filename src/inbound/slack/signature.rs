@@ -4,8 +4,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use crate::domain::digest;
 use crate::domain::secret::Secret;
-use crate::inbound::Unverified;
+use crate::inbound::{Mark, Unverified};
 
 /// How far a request's time may be from ours, both ways, in seconds.
 const MAX_SKEW_S: u64 = 300;
@@ -22,10 +23,8 @@ pub struct Proof<'a> {
     pub timestamp: Option<&'a str>,
 }
 
-/// What only this one request has in common with its replay.
-pub type Mark = [u8; 16];
-
-/// Checks a request against every secret; the time it takes does not tell how much of a signature was right.
+/// Checks a request against every secret; the time it takes does not tell how much of a signature was right. The mark is
+/// what only this one request has in common with its replay.
 ///
 /// # Errors
 /// [`Unverified`].
@@ -53,9 +52,7 @@ pub fn verify(
     if unix_s.abs_diff(at) > MAX_SKEW_S {
         return Err(Unverified::Stale);
     }
-    let mut mark = Mark::default();
-    mark.copy_from_slice(&given[..16]);
-    Ok(mark)
+    Ok(digest::first(given))
 }
 
 fn seconds(text: &str) -> Option<u64> {

@@ -2,7 +2,9 @@
 //! must have verified the token in front of it.
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+
+use crate::domain::digest;
+use crate::inbound::Mark;
 
 /// The body is no activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,9 +12,6 @@ use sha2::{Digest as _, Sha256};
     "the body is no activity; expected a JSON object with type, channelId, serviceUrl and conversation.id"
 )]
 pub struct NoActivity;
-
-/// What a repeat of an activity has in common with it.
-pub type Mark = [u8; 16];
 
 /// A received activity.
 #[derive(Debug)]
@@ -142,15 +141,8 @@ impl Activity {
         let id = self.text("/id").filter(|id| !id.is_empty())?;
         let timestamp = self.text("/timestamp").unwrap_or_default();
         let conversation = self.needed("/conversation/id");
-        let mut hash = Sha256::new_with_prefix(b"msteams");
-        for piece in [conversation, self.kind(), id, timestamp] {
-            // With its length, so that no two lists of pieces read the same.
-            hash.update(piece.len().to_le_bytes());
-            hash.update(piece);
-        }
-        let mut mark = Mark::default();
-        mark.copy_from_slice(&hash.finalize()[..16]);
-        Some(mark)
+        let texts = [conversation, self.kind(), id, timestamp];
+        Some(digest::first(digest::of_list("msteams", texts)))
     }
 
     /// What tells it from every other, in words.

@@ -11,7 +11,7 @@ mod mention;
 mod rs256;
 mod token;
 
-pub use activity::{Activity, Lesson, Mark, NoActivity};
+pub use activity::{Activity, Lesson, NoActivity};
 pub use keys::{Key, KeySet, Metadata, issuer_of};
 pub use mention::Mention;
 pub use token::{Token, Verified, verify};

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::schema;
 use crate::domain::delivery::DeliveryId;
+use crate::domain::digest;
 use crate::outbox::{Address, Delivery, Kind, Lane, Message, Progress, Row, State};
 
 /// SQLite's numbers are signed.
@@ -58,10 +59,7 @@ pub(super) fn sum(id: DeliveryId, place: u16, lane: Lane, to: &Address, post: &[
     hash.update(to.backend.as_bytes());
     hash.update(to.target.as_bytes());
     hash.update(post);
-    let digest = hash.finalize();
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    i64::from_le_bytes(first)
+    i64::from_le_bytes(digest::first(hash.finalize().into()))
 }
 
 /// The parameters of `schema::INSERT`, bound without copying the message.

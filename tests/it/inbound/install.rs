@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::store::eventually;
+use crate::store::{eventually, fill};
 use crate::support::proxy::Setup;
 use crate::support::slack_sender::{SlackSender, envelope};
-use crate::support::{Folder, Proxy, Reply, Request, Response, Slack, canary, unique};
+use crate::support::{
+    Faults, Folder, Gate, Proxy, Reply, Request, Response, Slack, canary, log_message, unique,
+};
 
 const BACK: &str = "/no-auth/provider-token/slack";
 const ACME: &str = "T0ACME0001";
@@ -500,6 +502,48 @@ fn what_meets_a_token_that_has_run_out_waits_for_the_next() {
     assert_eq!(posts[0].text, "not lost");
     assert_eq!(last_bearer(&slack), slack.workspace(ACME).token);
     assert_eq!(calls(&slack, "oauth.v2.access").len(), 3);
+}
+
+/// S-1: a renewed token that finds no room on the disk waits for it, and nobody waits for that token.
+#[test]
+fn a_renewal_without_room_holds_up_no_installation_and_no_removal() {
+    let (slack, faults, sender) = (Slack::start(), Faults::none(), SlackSender::new());
+    let own = faults.setup(setup(&slack, faults.disk())).with(&sender);
+    let proxy = own.set("UPSTREAM_TIMEOUT", "1m").start();
+    slack.rotate(43_200);
+    install(&proxy, &slack, ACME, "Acme");
+    let (gate, target) = (
+        Gate::new(),
+        format!("slack:{ACME}/{}", slack.channel("ops")),
+    );
+    slack.hold_other(&gate);
+    slack.refuse_token(ACME, "token_expired");
+    let waiting = proxy.post_message(&target, "has it renewed", &[("wait", "0")]);
+    assert_eq!(waiting.status, 202, "{}", waiting.text());
+    eventually("it is being renewed", || {
+        calls(&slack, "oauth.v2.access").len() == 2
+    });
+    watch(&proxy, &slack, ACME);
+    faults.disk_full();
+    fill(&proxy, &target);
+    gate.open();
+    let said = |text: &str| {
+        let is_it = |event| log_message(event).contains(text);
+        proxy.logs().iter().any(is_it)
+    };
+    eventually("it finds no room", || said("cannot be stored yet"));
+
+    let browser = Browser::begin(&proxy);
+    let query = slack.consent(&browser.location, BETA, "Beta");
+    let installed = browser.come_back(&proxy, &query);
+    slack.refuse_token(ACME, "account_inactive");
+    let mut gone = envelope("Ev01", &json!({"type": "app_uninstalled"}));
+    gone["team_id"] = json!(ACME);
+    let removed = sender.event(&gone).to(&proxy);
+
+    assert_eq!(installed.status, 503, "{}", installed.text());
+    assert_eq!(removed.status, 200);
+    eventually("it is removed", || said("no longer installed"));
 }
 
 /// F-17: the trouble of one workspace is not the others'.

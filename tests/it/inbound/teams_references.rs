@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::teams::{CHANNEL, World, send, with};
+use crate::store::eventually;
 use crate::support::{Faults, Folder, Proxy, Request, log_message};
 
 /// Posts to a target; whatever becomes of it, what the region's connector and the configured one then saw of posts.
@@ -192,16 +193,11 @@ fn a_host_that_is_not_trusted_any_more_gets_nothing() {
     assert_eq!(world.region.connections(), 0);
 }
 
-/// S-1: what cannot be written down costs the activity nothing, and is known until the next start.
-#[test]
-fn a_full_disk_costs_an_activity_nothing() {
-    let world = World::new();
-    let faults = Faults::none();
-    let proxy = faults.setup(world.setup()).start();
-    faults.disk_full();
+/// Conversations are told until the disk has no room for them; how many, and the last, which is not written down.
+#[track_caller]
+fn fill(world: &World, proxy: &Proxy) -> (usize, Value) {
     let is_full = |event: &Value| log_message(event).contains("is not written down");
-    let mut sent = 0;
-
+    let (mut sent, mut last) = (0, Value::Null);
     while !proxy.logs().iter().any(is_full) {
         sent += 1;
         assert!(
@@ -209,17 +205,43 @@ fn a_full_disk_costs_an_activity_nothing() {
             "this many conversations went to a disk without room"
         );
         let team = format!("19:{}@thread.tacv2", "t".repeat(480));
-        told(
-            &world,
-            &proxy,
-            json!({"id": sent.to_string(), "conversation": {"id": format!("19:{sent}@thread.tacv2")},
-            "channelData": {"team": {"id": team}}}),
-        );
+        last = json!({"id": sent.to_string(), "conversation": {"id": format!("19:{sent}@thread.tacv2")},
+            "channelData": {"team": {"id": team}}});
+        told(world, proxy, last.clone());
     }
+    (sent, last)
+}
+
+/// S-1: what cannot be written down costs the activity nothing, and is known until the next start.
+#[test]
+fn a_full_disk_costs_an_activity_nothing() {
+    let world = World::new();
+    let faults = Faults::none();
+    let proxy = faults.setup(world.setup()).start();
+    faults.disk_full();
+
+    let (sent, last) = fill(&world, &proxy);
 
     assert_eq!(world.internal.requests().len(), sent);
-    assert_eq!(
-        posts(&world, &proxy, &format!("19:{sent}@thread.tacv2")).1,
-        0
-    );
+    let id = last["conversation"]["id"].as_str().unwrap();
+    assert_eq!(posts(&world, &proxy, id).1, 0);
+}
+
+/// S-1: what a full disk did not take is written when its conversation is heard of again.
+#[test]
+fn what_was_not_written_down_is_written_with_the_next_activity() {
+    let world = World::new();
+    let faults = Faults::none();
+    let proxy = faults.setup(world.setup()).start();
+    faults.disk_full();
+    let (_, last) = fill(&world, &proxy);
+
+    faults.clear();
+    eventually("ready again", || proxy.get("/ready").status == 200);
+    told(&world, &proxy, with(last.clone(), &json!({"id": "again"})));
+    proxy.kill();
+    let proxy = faults.setup(world.setup()).start();
+
+    let id = last["conversation"]["id"].as_str().unwrap();
+    assert_eq!(posts(&world, &proxy, id).1, 0);
 }

@@ -13,7 +13,7 @@ const MANY: usize = 4_000;
 
 /// Posts until the disk is full; the texts that were promised.
 #[track_caller]
-fn fill(proxy: &Proxy, channel: &str) -> Vec<String> {
+pub fn fill(proxy: &Proxy, channel: &str) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < MANY {
         let text = format!("fills the disk {:04} {}", texts.len(), "x".repeat(LONG));

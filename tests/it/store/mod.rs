@@ -16,6 +16,8 @@ mod shim;
 mod stop;
 mod upstream;
 
+pub use disk::fill;
+
 use std::time::{Duration, Instant};
 
 use serde_json::Value;

@@ -217,6 +217,11 @@ impl Slack {
         self.server.next_other.instead(reply);
     }
 
+    /// The next such request has its effect, and is answered when `gate` opens.
+    pub fn hold_other(&self, gate: &Gate) {
+        self.server.next_other.held(gate);
+    }
+
     /// The next `n` posting requests get 429 with `Retry-After`.
     pub fn rate_limited(&self, n: usize, retry_after_s: u64) {
         self.server.state().limited = (n, retry_after_s);

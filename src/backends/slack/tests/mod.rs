@@ -1,6 +1,7 @@
 //! Configuration and calls of the Slack backends; what the tests beside share.
 
 mod answers;
+mod lists;
 mod lookups;
 mod posts;
 mod webhooks;
@@ -112,15 +113,11 @@ fn bot() -> Arc<dyn Backend> {
 }
 
 fn post(text: &str) -> Post {
-    Post {
-        id: DeliveryId::generate(),
-        message: Message::parse(text).unwrap(),
-        title: None,
-        link: None,
-        level: None,
-        as_name: None,
-        format: Format::Markup,
-    }
+    Post::bare(
+        DeliveryId::generate(),
+        Message::parse(text).unwrap(),
+        Format::Markup,
+    )
 }
 
 fn channel() -> Recipient {

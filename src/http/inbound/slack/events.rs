@@ -2,7 +2,8 @@
 //! Slack waits, and acknowledged only if they were accepted, so that Slack repeats the others.
 
 use super::{BACKEND, BUDGET, channel, verify};
-use crate::http::inbound::seen::{Key, Standing};
+use crate::domain::digest;
+use crate::http::inbound::seen::Standing;
 use crate::http::inbound::{Incoming, Refused, command, empty, forward};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{PLAIN, Reply};
@@ -73,8 +74,7 @@ async fn forget(incoming: &Incoming<'_>, workspace: &str) {
 /// Relays an event within the time that Slack waits.
 async fn relay_now(incoming: &Incoming<'_>, key: [u8; 32]) -> Result<Reply, Problem> {
     let state = incoming.context.state;
-    let mut short = Key::default();
-    short.copy_from_slice(&key[..16]);
+    let short = digest::first(key);
     let first = match state.events.standing(short, state.clock.now()) {
         Standing::First(first) => first,
         Standing::Done => return Ok(empty()),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::{Incoming, command};
 use crate::domain::channel::Destination;
-use crate::inbound::Unverified;
-use crate::inbound::slack::{self, Mark, Proof};
+use crate::inbound::slack::{self, Proof};
+use crate::inbound::{Mark, Unverified};
 
 /// Slack waits 3 s (reference/slack.md 6.2 and 6.4, checked 2026-11-21); the way back takes some of it.
 const BUDGET: Duration = Duration::from_millis(2500);
