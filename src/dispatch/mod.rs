@@ -5,11 +5,14 @@
 //! their trait alone. Nothing here knows HTTP as a server or who may post.
 
 pub mod accept;
+mod bell;
 mod connect;
 mod courier;
 mod direct;
+mod echo;
 mod ends;
 mod fold;
+mod heads;
 mod health;
 mod installations;
 mod keys;
@@ -27,6 +30,8 @@ mod settle;
 mod stored;
 mod wire;
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -34,6 +39,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Uri;
 
+pub use bell::Bell;
 pub use courier::{Courier, CourierSettings};
 pub use health::{Health, State as HealthState};
 pub use installations::{InstallError, Installations, Installed};
@@ -91,6 +97,8 @@ pub struct Dispatcher {
     shared: Arc<Platforms>,
     wire: HttpWire,
     desk: Option<Desk>,
+    /// Rings when the process waits for no platform any more.
+    over: OnceCell<Rc<Bell>>,
     /// How many attempts go on after their caller was answered.
     background: tokio::sync::watch::Sender<usize>,
 }
@@ -225,6 +233,7 @@ impl Dispatcher {
             shared,
             wire,
             desk,
+            over: OnceCell::new(),
             background: tokio::sync::watch::Sender::new(0),
         }
     }
@@ -267,8 +276,8 @@ impl Dispatcher {
         let (recipient, lane, webhook_hash) = match &destination.address {
             Address::Target(target) => {
                 let id = if sender.is_name(target) {
-                    self.look_up(platform.name, target, &*sender, deadline)
-                        .await?
+                    // Boxed: most are known, or ids.
+                    Box::pin(self.look_up(platform.name, target, &*sender, deadline)).await?
                 } else {
                     target.clone()
                 };

@@ -16,7 +16,7 @@ use crate::outbox::{self, Appended, Lane, Message, Once, Progress, State, StoreE
 use super::queue::schedule::{Gateway, Release};
 use super::queue::{Ended, Key};
 use super::settle::{Attempt, delay};
-use super::{Desk, Dispatcher, Phase, Ready, stored};
+use super::{Bell, Desk, Dispatcher, Phase, Ready, stored};
 
 /// A message on its way to the outbox.
 pub struct Letter<'a> {
@@ -153,15 +153,10 @@ impl Dispatcher {
             };
         };
         let now = self.shared.clock.now();
+        // Boxed: most messages are delivered at once, and need not be as large as those that are stored.
         let queue = |progress, release, reason| {
-            self.queue(
-                &desk,
-                letter,
-                (place, ready, progress),
-                release,
-                reason,
-                deadline,
-            )
+            let place = (place, ready, progress);
+            Box::pin(self.queue(&desk, letter, place, release, reason, deadline))
         };
         if !desk.queue.is_open(ready.lane, ready.gateway()) {
             let behind = Reason::BehindEarlierMessages;
@@ -180,7 +175,7 @@ impl Dispatcher {
             return queue(Progress::default(), Release::Pause(wait), throttled).await;
         }
         let attempt = Box::pin(Arc::clone(&self).attempt_owned(ready.clone(), parts.to_vec()));
-        let patience = std::pin::pin!(desk.wait(deadline, Phase::Over));
+        let patience = std::pin::pin!(self.wait(&desk, deadline));
         match select(attempt, patience).await {
             Either::Left((attempt, _)) => match attempt.failure {
                 None => Sent::Delivered(attempt.posted.unwrap_or_default()),
@@ -197,11 +192,20 @@ impl Dispatcher {
                 }
             },
             Either::Right(((), attempt)) => {
-                Arc::clone(&self)
-                    .store_in_flight(&desk, letter, place, ready, attempt)
-                    .await
+                let dispatcher = Arc::clone(&self);
+                Box::pin(dispatcher.store_in_flight(&desk, letter, place, ready, attempt)).await
             }
         }
+    }
+
+    /// Ready at the deadline, or when the process waits for no platform any more.
+    async fn wait(&self, desk: &Desk, deadline: Instant) {
+        let over = self.over.get_or_init(|| {
+            let queue = Arc::clone(&desk.queue);
+            Bell::after(async move { queue.reached(Phase::Over).await })
+        });
+        // Either way the wait is over.
+        drop(tokio::time::timeout_at(deadline.into(), over.rung()).await);
     }
 
     /// Stores a message whose attempt is under way; both go on whatever becomes of the caller.
@@ -327,12 +331,11 @@ impl Dispatcher {
 }
 
 impl Desk {
-    /// Ready at the deadline, or when the process is that far with stopping.
-    async fn wait(&self, deadline: Instant, phase: Phase) {
-        let mut phases = self.queue.phases();
-        let stopped = phases.wait_for(|now| *now >= phase);
+    /// Ready at the deadline, or when the courier has ended.
+    async fn wait(&self, deadline: Instant) {
+        let drained = self.queue.reached(Phase::Drained);
         // Either way the wait is over.
-        drop(tokio::time::timeout_at(deadline.into(), stopped).await);
+        drop(tokio::time::timeout_at(deadline.into(), drained).await);
     }
 
     pub(super) async fn outcome(
@@ -342,7 +345,7 @@ impl Desk {
         reason: Reason,
         deadline: Instant,
     ) -> Sent {
-        let patience = std::pin::pin!(self.wait(deadline, Phase::Drained));
+        let patience = std::pin::pin!(self.wait(deadline));
         let told = match select(ended, patience).await {
             Either::Left((told, _)) => told.ok(),
             Either::Right(((), ended)) if self.queue.promise(key) => {

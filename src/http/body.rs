@@ -66,7 +66,8 @@ pub(super) async fn read(
         }
         Ok(body.freeze())
     };
-    tokio::time::timeout(DEADLINE, read)
+    // Boxed: few posts have a body.
+    Box::pin(tokio::time::timeout(DEADLINE, read))
         .await
         .unwrap_or_else(|_| {
             let detail = "the body did not arrive within 5 seconds";

@@ -15,6 +15,7 @@ mod deliveries;
 mod events;
 pub mod extract;
 mod failed;
+mod grace;
 mod install;
 mod log_budget;
 pub mod openapi;
@@ -45,10 +46,11 @@ use futures_util::future::Either;
 
 use crate::backends::Conversations;
 use crate::clock::Clock;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Bell, Dispatcher};
 use crate::domain::channel::Directory;
 use crate::domain::delivery::DeliveryId;
 use crate::telemetry::{Metrics, Sink};
+use grace::Grace;
 use guard::{ConnectionCap, Refusal, refusal_of};
 use limit::{Limits, rate_limit_header};
 use log_budget::LogBudget;
@@ -129,6 +131,8 @@ struct Context<'a> {
     dispatcher: &'a Arc<Dispatcher>,
     request: &'a HttpRequest,
     address: IpAddr,
+    /// The grace after a stop.
+    over: &'a Bell,
 }
 
 impl State {
@@ -189,15 +193,6 @@ impl State {
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
-
-    /// Ready when the grace after [`State::stop`] is nearly over: who still waits is told then.
-    async fn grace_is_over(&self, share: f64) {
-        let mut stopping = self.stopping.subscribe();
-        // The sender lives as long as this state.
-        if stopping.wait_for(|stopping| *stopping).await.is_ok() {
-            tokio::time::sleep(self.settings.shutdown_grace.mul_f64(share)).await;
-        }
-    }
 }
 
 /// How long the same GET answers the first receipt again.
@@ -221,9 +216,10 @@ impl Context<'_> {
 
 /// Answers every request; a panic anywhere below costs that request alone.
 async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let (Some(state), Some(dispatcher)) = (
-        request.app_data::<web::Data<State>>().cloned(),
-        request.app_data::<web::Data<Dispatcher>>().cloned(),
+    let (Some(state), Some(dispatcher), Some(grace)) = (
+        request.app_data::<web::Data<State>>(),
+        request.app_data::<web::Data<Dispatcher>>(),
+        request.app_data::<Grace>(),
     ) else {
         return HttpResponse::InternalServerError().finish();
     };
@@ -233,10 +229,11 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         state.callers.trusted_hops,
     );
     let context = Context {
-        state: &state,
-        dispatcher: &dispatcher,
+        state,
+        dispatcher,
         request: &request,
         address,
+        over: grace.bell(state, dispatcher),
     };
     let id = request
         .extensions()
@@ -363,13 +360,7 @@ async fn posted<'a>(
                 .closing(),
         )
     } else {
-        // With an outbox whoever still waits is told before that what is stored; this is for what hangs elsewhere.
-        let share = if context.dispatcher.desk().is_some() {
-            0.95
-        } else {
-            0.9
-        };
-        let over = std::pin::pin!(context.state.grace_is_over(share));
+        let over = std::pin::pin!(context.over.rung());
         let answered = std::pin::pin!(request.answer(channel, form, payload));
         match futures_util::future::select(answered, over).await {
             Either::Left((Ok(receipt), _)) => Reply::Receipt(Box::new(receipt)),

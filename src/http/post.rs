@@ -76,15 +76,16 @@ impl<'a> Request<'a> {
             },
         };
         body::read(self.context.request.headers(), payload, rules).await?;
-        self.submit(Submission {
+        // Boxed: it is handed on several times.
+        let submission = Box::new(Submission {
             caller,
             channel: channel.as_str(),
             message,
             options,
             destinations: &destinations,
             patience,
-        })
-        .await
+        });
+        self.submit(submission).await
     }
 
     fn check_method(&self) -> Result<(), Problem> {

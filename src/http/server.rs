@@ -11,6 +11,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use tracing_actix_web::TracingLogger;
 
+use super::grace::Grace;
 use super::guard::{Guarded, HeadBudget, Limits};
 use super::span::RootSpan;
 use super::{State, answer};
@@ -53,6 +54,7 @@ where
         let app = App::new()
             .app_data(state.clone())
             .app_data(dispatcher)
+            .app_data(Grace::default())
             .wrap(TracingLogger::<RootSpan>::new())
             .default_service(web::to(answer))
             .into_factory()

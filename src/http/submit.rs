@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join_all};
 use sha2::{Digest as _, Sha256};
 
 use crate::backends::Part;
@@ -54,23 +54,24 @@ const SCOPE_DEADLINE: Duration = Duration::from_secs(5);
 const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
 
 impl Request<'_> {
-    /// Makes a post, unless it is a repeat.
-    pub(super) async fn submit(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+    /// Makes a post, unless it is a repeat. What few posts need is boxed here and below: every post is as large as all
+    /// that it could come to, and is copied once.
+    pub(super) async fn submit(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let is_get = self.context.request.method() == actix_web::http::Method::GET;
         if is_get && !submission.options.dry {
-            return self.submit_get(submission).await;
+            return Box::pin(self.submit_get(submission)).await;
         }
         if submission.options.once.is_some()
             && !submission.options.dry
             && self.context.dispatcher.desk().is_none()
         {
-            return self.submit_remembered(submission).await;
+            return Box::pin(self.submit_remembered(submission)).await;
         }
         self.make(submission).await
     }
 
     /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
-    async fn submit_get(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+    async fn submit_get(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let state = self.context.state;
         let uri = self.context.request.uri();
         let who = self.who(submission.caller);
@@ -87,7 +88,7 @@ impl Request<'_> {
     }
 
     /// Without an outbox an idempotency key is remembered until the process ends.
-    async fn submit_remembered(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+    async fn submit_remembered(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let state = self.context.state;
         let Some(once) = self.once(&submission) else {
             return self.make(submission).await;
@@ -107,7 +108,7 @@ impl Request<'_> {
         }
     }
 
-    async fn make(&self, submission: Submission<'_>) -> Result<Receipt, Problem> {
+    async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let dispatcher = self.context.dispatcher;
         let Patience { deadline, is_async } = submission.patience;
         // Who may post where is found out however short the caller's patience is.
@@ -142,12 +143,10 @@ impl Request<'_> {
         let ended = if options.dry {
             dry(destinations, &aimed)
         } else if dispatcher.desk().is_none() {
-            self.direct(destinations, &aimed, deadline).await
+            Box::pin(self.direct(destinations, &aimed, deadline)).await
         } else if letter.once.is_some() || is_async {
-            match self
-                .stored(&letter, destinations, &aimed, submission.patience)
-                .await?
-            {
+            let patience = submission.patience;
+            match Box::pin(self.stored(&letter, destinations, &aimed, patience)).await? {
                 Ok(ended) => ended,
                 Err(rows) => return answer(Receipt::of_rows(rows)),
             }
@@ -258,7 +257,7 @@ impl Request<'_> {
                     Some((place, aim.as_ref().ok()?, sent.as_ref()?))
                 });
             // What was delivered or promised stays so; only what is looked up later is not whole.
-            if let Err(error) = dispatcher.record(letter, rest.collect()).await {
+            if let Err(error) = Box::pin(dispatcher.record(letter, rest.collect())).await {
                 tracing::warn!(%error, "the receipt of a message with several destinations is not whole");
             }
         }
@@ -430,10 +429,10 @@ fn key_reused() -> Problem {
 }
 
 /// Like `join_all`, without its allocations for the single future that most posts are.
-async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut futures = futures.into_iter();
-    match (futures.next(), futures.next()) {
-        (Some(only), None) => vec![only.await],
-        (first, second) => join_all(first.into_iter().chain(second).chain(futures)).await,
+async fn all<F: Future>(mut futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    if futures.size_hint() == (1, Some(1)) {
+        let only = OptionFuture::from(futures.next()).await;
+        return only.into_iter().collect();
     }
+    Box::pin(join_all(futures)).await
 }
