@@ -226,7 +226,15 @@ fn ask(outbox: &mut dyn Outbox, step: &Step, now_ms: u64) -> Result<Answer, Stor
         Step::List(filter, limit) => Answer::Pages(pages(outbox, filter, *limit)?),
         Step::Requeue(number) => Answer::Lanes(outbox.requeue(id(*number), now_ms)?),
         Step::Expire(retention, max) => Answer::Count(outbox.expire(now_ms, *retention, *max)?),
-        Step::Waiting => Answer::Waiting(outbox.waiting()?),
+        Step::Waiting => {
+            let mut lanes = outbox.waiting()?;
+            for found in &mut lanes {
+                let head = outbox.head(found.lane, 1)?;
+                // Numbers differ; that it is the first one's does not.
+                found.first_seq -= head[0].seq;
+            }
+            Answer::Waiting(lanes)
+        }
         Step::PutNote(note, max) => {
             outbox.put_note(note, now_ms, *max)?;
             Answer::Nothing

@@ -267,6 +267,7 @@ impl Outbox for Memory {
                 count: u32::try_from(rows().count()).unwrap(),
                 not_before_ms: not_before.max().unwrap(),
                 oldest_ms: rows().map(|row| row.created_ms).min().unwrap(),
+                first_seq: rows().map(|row| row.seq).min().unwrap(),
             }
         });
         Ok(summed.collect())

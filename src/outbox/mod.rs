@@ -188,6 +188,8 @@ pub struct Waiting {
     pub not_before_ms: u64,
     /// When the first of them was accepted.
     pub oldest_ms: u64,
+    /// The [`Row::seq`] of the one that goes first.
+    pub first_seq: i64,
 }
 
 /// Which receipts are listed.
