@@ -65,6 +65,19 @@ impl<'a> Reader<'a> {
         self.token
     }
 
+    /// Takes one from its quota: for what asks a platform.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the time to wait.
+    pub(super) fn take_quota(&self, context: &Context<'_>) -> Result<(), Problem> {
+        let refused = match context.state.limits.named(self.name()) {
+            Ok(_) => return Ok(()),
+            Err(refused) => refused,
+        };
+        let detail = "the limit 'caller' (RATE_LIMIT_CALLER) is used up";
+        Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()))
+    }
+
     /// The only name whose receipts it may see; `None` sees everybody's.
     pub(super) fn own(&self) -> Option<&'a str> {
         let token = self.token?;

@@ -123,11 +123,11 @@ fn append() -> impl Strategy<Value = Step> {
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let channel = proptest::option::of("C[012]|a");
+    let channels = proptest::collection::vec("C[012]|a", 0..3);
     let caller = proptest::option::of("[abc]");
-    (proptest::option::of(state()), channel, caller).prop_map(|(state, channel, caller)| Filter {
+    (proptest::option::of(state()), channels, caller).prop_map(|(state, channels, caller)| Filter {
         state,
-        channel,
+        channels,
         caller,
     })
 }

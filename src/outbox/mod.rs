@@ -197,8 +197,8 @@ pub struct Waiting {
 pub struct Filter {
     /// Only messages with a delivery in this state.
     pub state: Option<State>,
-    /// Only messages with a delivery to this target (as stored, or as the platform calls it).
-    pub channel: Option<String>,
+    /// Only messages with a delivery to one of these targets (as stored, or as the platform calls it); all if empty.
+    pub channels: Vec<String>,
     /// Only messages of this caller.
     pub caller: Option<String>,
 }

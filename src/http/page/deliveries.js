@@ -11,7 +11,6 @@ const SLOWEST_S = 30;
 const shown = new Map();
 let listening = null;
 let next = null;
-let choice = { channels: [] };
 let filter = { status: "", channel: "" };
 
 const REASONS = {
@@ -23,7 +22,6 @@ const REASONS = {
 const SIGNS = { queued: "… queued", delivered: "✓ delivered", failed: "✗ failed" };
 
 export function start(of) {
-  choice = of;
   $("list").replaceChildren();
   shown.clear();
   $("filter").hidden = !of.keeps;
@@ -89,15 +87,6 @@ async function read(body, signal) {
   }
 }
 
-// The channel as receipts call it, if an alias was written that means one.
-function wanted() {
-  const written = $("f-channel").value.trim();
-  const alias = choice.channels.find((one) => one.channel === written);
-  if (alias?.destinations?.length === 1) return alias.destinations[0].channel;
-  const [prefix, ...rest] = written.split(":");
-  return rest.length && choice.backends.includes(prefix) ? rest.join(":") : written;
-}
-
 function query(after) {
   const parts = new URLSearchParams({ limit: String(PAGE) });
   if (filter.status) parts.set("status", filter.status);
@@ -118,23 +107,24 @@ async function load(after) {
     shown.clear();
     $("list").replaceChildren();
   }
-  for (const receipt of body.deliveries) take(receipt);
+  filter.meant = body.channels;
+  for (const receipt of body.deliveries) take(receipt, true);
   next = body.next;
   $("more").hidden = !next;
   empty();
   return true;
 }
 
+// The proxy knows what a channel stands for; it says so with every list.
 function matches(receipt) {
   const has = (test) => receipt.deliveries.some(test);
   return (!filter.status || has((one) => one.status === filter.status))
-    && (!filter.channel || has((one) => one.channel === filter.channel));
+    && (!filter.channel || has((one) => filter.meant?.includes(one.channel)));
 }
 
 // Puts a receipt where it belongs: newest first, which is the order of ids.
-function take(receipt) {
+function take(receipt, isWanted = matches(receipt)) {
   const known = shown.get(receipt.id);
-  const isWanted = matches(receipt);
   if (known && !isWanted) {
     known.remove();
     shown.delete(receipt.id);
@@ -225,7 +215,7 @@ async function act(does, id) {
 
 $("filter").addEventListener("submit", (event) => {
   event.preventDefault();
-  filter = { status: $("f-status").value, channel: wanted() };
+  filter = { status: $("f-status").value, channel: $("f-channel").value.trim() };
   load();
 });
 $("more").addEventListener("click", () => load(next));

@@ -161,6 +161,50 @@ fn an_operator_follows_filters_retries_and_drops() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// An alias may have several destinations, and a channel several names.
+#[test]
+fn deliveries_are_found_by_the_channel_that_the_post_was_sent_to() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let row = |id: &str| format!("[data-id='{id}']");
+    let (log, everywhere) = (
+        queue(&stage.proxy, "console:log", "to the console"),
+        queue(&stage.proxy, "everywhere", "to all of them"),
+    );
+    let hidden = "return document.querySelector(arguments[0]) === null";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text(&row(&log), "delivered");
+    for written in ["builds", "acme/builds", "mattermost:acme/builds"] {
+        browser.write("To channel", written);
+        browser.press("Show");
+        browser.wait("the other to be hidden", hidden, json!([row(&log)]));
+        browser.wait_for_text(&row(&everywhere), "delivered");
+        browser.write("To channel", "");
+        browser.press("Show");
+        browser.wait_for_text(&row(&log), "delivered");
+    }
+    browser.write("To channel", "everywhere");
+    browser.press("Show");
+    browser.wait_for_text(&row(&log), "delivered");
+    browser.wait_for_text(&row(&everywhere), "delivered");
+    browser.write("To channel", "builds");
+    browser.press("Show");
+    browser.wait("the other to be hidden", hidden, json!([row(&log)]));
+    let (later, _) = (
+        queue(&stage.proxy, "builds", "while the page looks"),
+        queue(&stage.proxy, "console:log", "while the page looks"),
+    );
+    browser.wait_for_text(&row(&later), "delivered");
+
+    let count = browser.run(
+        "return document.querySelectorAll('[data-id]').length",
+        json!([]),
+    );
+    assert_eq!(count, 2);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
 #[test]
 fn the_keyboard_is_enough() {
     let stage = stage(&[]);
