@@ -11,6 +11,7 @@ const SLOWEST_S = 30;
 const shown = new Map();
 let listening = null;
 let next = null;
+let isCut = false;
 let filter = { status: "", channel: "" };
 
 const REASONS = {
@@ -22,8 +23,7 @@ const REASONS = {
 const SIGNS = { queued: "… queued", delivered: "✓ delivered", failed: "✗ failed" };
 
 export function start(of) {
-  $("list").replaceChildren();
-  shown.clear();
+  clear();
   $("filter").hidden = !of.keeps;
   if (!of.keeps) {
     $("live").textContent = "This proxy has no outbox (DATABASE_URL=none): nothing waits, and nothing is kept.";
@@ -36,9 +36,15 @@ export function start(of) {
 export function stop() {
   listening?.abort();
   listening = null;
+  clear();
+  $("more").hidden = $("rest").hidden = true;
+}
+
+function clear() {
   shown.clear();
   $("list").replaceChildren();
-  $("more").hidden = true;
+  next = null;
+  isCut = false;
 }
 
 async function follow(signal) {
@@ -103,15 +109,11 @@ async function load(after) {
     live(problem);
     return false;
   }
-  if (!after) {
-    shown.clear();
-    $("list").replaceChildren();
-  }
+  if (!after) clear();
   filter.meant = body.channels;
   for (const receipt of body.deliveries) take(receipt, true);
   next = body.next;
-  $("more").hidden = !next;
-  empty();
+  settle();
   return true;
 }
 
@@ -144,12 +146,17 @@ function take(receipt, isWanted = matches(receipt)) {
       const last = $("list").lastElementChild;
       shown.delete(last.dataset.id);
       last.remove();
+      isCut = true;
     }
   }
-  empty();
+  settle();
 }
 
-function empty() {
+// What is said of those that are not shown.
+function settle() {
+  const isFull = shown.size >= MAX_SHOWN;
+  $("more").hidden = !next || isFull;
+  $("rest").hidden = !isFull || !(next || isCut);
   const old = $("list").querySelector(".none");
   if (shown.size) old?.remove();
   else if (!old) $("list").append(el("li", "none quiet", "Nothing here."));

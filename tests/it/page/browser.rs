@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{CI, DEPLOY, KEY};
-use crate::store::{hold, queue, setup, shown};
+use crate::store::{hold, queue, queue_all, setup, shown};
 use crate::support::browser::{ENTER, LOOKS, TAB};
 use crate::support::{Browser, Folder, Mattermost, Proxy, Slack, Teams};
 
@@ -203,6 +203,38 @@ fn deliveries_are_found_by_the_channel_that_the_post_was_sent_to() {
     );
     assert_eq!(count, 2);
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// The page holds a bounded number, and says so instead of offering what it would not show.
+#[test]
+fn a_full_list_says_that_there_are_more_and_where() {
+    const SHOWN: u64 = 400;
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let builds = stage.chat.channel("builds");
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &builds);
+    queue_all(&stage.proxy, &builds, "waits", 410);
+    let count = "return document.querySelectorAll('[data-id]').length === arguments[0]";
+
+    browser.open(&stage.proxy.url("/"));
+    for shown in (50..SHOWN).step_by(50) {
+        browser.wait("a page", count, json!([shown]));
+        browser.press("Show older ones");
+    }
+    browser.wait("all that fit", count, json!([SHOWN]));
+    browser.wait_for_text("#rest", "message-webhook-proxy deliveries");
+    let is_shown = |id: &str| {
+        let script = "return document.querySelector(arguments[0]).checkVisibility()";
+        browser.run(script, json!([id]))
+    };
+    let offered = is_shown("#more");
+    browser.choose("With status", "failed");
+    browser.press("Show");
+    browser.wait_for_text("#list", "Nothing here");
+    let told = is_shown("#rest");
+    gate.open();
+
+    assert_eq!((offered, told), (json!(false), json!(false)));
 }
 
 #[test]
