@@ -124,11 +124,9 @@ function listed(channel, name) {
 // What the bots can see, added to what can be chosen.
 async function listSeen() {
   const mine = asked;
-  $("seen").disabled = true;
   $("seen-note").textContent = "Asking the platforms …";
   const backends = choice.backends.filter((name) => name !== "console");
   const answers = await Promise.all(backends.map((name) => answerOf(`channels?backend=${encode(name)}`)));
-  $("seen").disabled = false;
   if (mine !== asked) return;
   const notes = answers.map(({ body, problem }, at) => {
     const found = body?.channels ?? [];
@@ -156,10 +154,8 @@ async function preview() {
 async function send() {
   const fault = missing();
   if (fault) return complain(fault);
-  $("send").disabled = true;
   outcome(el("p", "hint", "Sending …"));
   const { body, problem } = await answerOf(target(), { method: "POST" });
-  $("send").disabled = false;
   const status = body?.status ?? "";
   const shown = problem ? [problem] : [SENT[status] ?? "Taken.", ...(body.deliveries ?? []).map(place)];
   const details = body ? el("details", "", el("summary", "", "The whole receipt"), json(body)) : null;
@@ -211,6 +207,15 @@ async function copy(button) {
   setTimeout(() => { text.textContent = "Copy "; }, 2000);
 }
 
+// Not twice at a time. A button that is disabled loses the focus, and a person without a mouse the place on the page.
+async function alone(id, action) {
+  const button = $(id);
+  if (button.ariaDisabled) return;
+  button.ariaDisabled = "true";
+  await action();
+  button.ariaDisabled = null;
+}
+
 function on(id, event, action) {
   $(id).addEventListener(event, (happened) => {
     happened.preventDefault();
@@ -233,8 +238,8 @@ on("login", "submit", () => {
   enter();
 });
 on("forget", "click", () => { useToken(""); $("token").value = ""; enter(); $("token").focus(); });
-on("write", "submit", send);
+on("write", "submit", () => alone("send", send));
 on("preview", "click", preview);
-on("seen", "click", listSeen);
+on("seen", "click", () => alone("seen", listSeen));
 on("sign", "submit", sign);
 enter();

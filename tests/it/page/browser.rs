@@ -256,6 +256,8 @@ fn the_keyboard_is_enough() {
 
     browser.wait_for_text("#outcome", "Delivered");
     assert_eq!(shown(&stage.chat, &stage.chat.channel("builds")), ["hi"]);
+    // And the way goes on from there.
+    assert_eq!(browser.run(focused, json!([])), "send");
 }
 
 /// D5: what a message says is text in every preview.
