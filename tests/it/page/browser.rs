@@ -260,6 +260,28 @@ fn the_keyboard_is_enough() {
     assert_eq!(browser.run(focused, json!([])), "send");
 }
 
+/// A line goes the way of its own language, where it is written and where it is shown.
+#[test]
+fn a_persian_message_runs_from_right_to_left() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let text = "ساخت ۴۲ ناموفق بود! (main)\nin English";
+    let starts = "const text = document.createTreeWalker(document.querySelector(arguments[0]), 4).nextNode(); const range = document.createRange(); return ['س', 'E'].map((letter) => { const at = text.data.indexOf(letter); range.setStart(text, at); range.setEnd(text, at + 1); const box = text.parentElement.getBoundingClientRect(); const { left, right } = range.getBoundingClientRect(); return left - box.left < box.right - right ? 'left' : 'right'; })";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.write("Message", text);
+    browser.press("Preview");
+    browser.wait_for_text("#looks", "ناموفق");
+
+    let written = "return getComputedStyle(document.querySelector('#message')).direction";
+    assert_eq!(browser.run(written, json!([])), "rtl");
+    assert_eq!(
+        browser.run(starts, json!(["#looks .text"])),
+        json!(["right", "left"])
+    );
+}
+
 /// D5: what a message says is text in every preview.
 #[test]
 fn every_look_is_whole_and_accessible() {
