@@ -111,7 +111,7 @@ async function enter() {
   signed = null;
   $("signed-note").textContent = "";
   refresh();
-  if (isKnown) deliveries.start(choice);
+  if (isKnown) deliveries.start(choice, enter);
   $("deliveries").hidden = !isKnown;
 }
 
@@ -143,7 +143,8 @@ async function preview() {
   const fault = missing();
   if (fault) return complain(fault);
   outcome();
-  const { body, problem } = await answerOf(target({ dry: "1" }), { method: "POST" });
+  const { status, body, problem } = await answerOf(target({ dry: "1" }), { method: "POST" });
+  if (status === 401) return askForToken();
   if (problem) return outcome(el("p", "notice problem", problem));
   showPreview($("looks"), body);
   $("previews").hidden = false;
@@ -155,12 +156,20 @@ async function send() {
   const fault = missing();
   if (fault) return complain(fault);
   outcome(el("p", "hint", "Sending …"));
-  const { body, problem } = await answerOf(target(), { method: "POST" });
-  const status = body?.status ?? "";
-  const shown = problem ? [problem] : [SENT[status] ?? "Taken.", ...(body.deliveries ?? []).map(place)];
-  const details = body ? el("details", "", el("summary", "", "The whole receipt"), json(body)) : null;
-  const mood = problem ? "problem" : status;
+  const { status, body, problem } = await answerOf(target(), { method: "POST" });
+  if (status === 401) return askForToken();
+  const end = body?.status ?? "";
+  const shown = problem ? [problem] : [SENT[end] ?? "Taken.", ...(body.deliveries ?? []).map(place)];
+  const details = body ? el("details", "", el("summary", "", "The whole answer"), json(body)) : null;
+  const mood = problem ? "problem" : end;
   outcome(el("div", `notice ${mood}`, ...shown.map((one) => el("p", "", one))), ...(details ? [details] : []));
+}
+
+// Whoever was known may be so no more: the proxy has other tokens now.
+async function askForToken() {
+  const given = hasToken();
+  await enter();
+  complain(["token", given ? "The proxy does not take this token: write another one above." : "This needs a proxy token: write it above."]);
 }
 
 const SENT = {
@@ -184,7 +193,8 @@ async function sign() {
   if (scope === "m") Object.assign(wish, { message: value("message"), options: options() });
   signed = { scope };
   const covers = covered();
-  const { body, problem } = await answerOf("sign", { method: "POST", body: JSON.stringify(wish) });
+  const { status, body, problem } = await answerOf("sign", { method: "POST", body: JSON.stringify(wish) });
+  if (status === 401) return askForToken();
   signed = problem ? null : { scope, covers, sig: body.sig };
   refresh();
   const until = body?.expires_at ? `It expires on ${new Date(body.expires_at).toLocaleString()}.` : "It never expires: only new SIGNING_KEYS end it.";

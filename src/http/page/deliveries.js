@@ -22,7 +22,8 @@ const REASONS = {
 };
 const SIGNS = { queued: "… queued", delivered: "✓ delivered", failed: "✗ failed" };
 
-export function start(of) {
+// `lost` is called when the proxy does not know any more who asks.
+export function start(of, lost) {
   clear();
   $("filter").hidden = !of.keeps;
   if (!of.keeps) {
@@ -30,7 +31,7 @@ export function start(of) {
     return;
   }
   listening = new AbortController();
-  follow(listening.signal);
+  follow(listening.signal, lost);
 }
 
 export function stop() {
@@ -47,12 +48,12 @@ function clear() {
   isCut = false;
 }
 
-async function follow(signal) {
+async function follow(signal, lost) {
   let pause = 1;
   while (!signal.aborted) {
     try {
       const response = await ask("events", { accept: "text/event-stream", signal });
-      if (response.status === 401) return live("The token is not taken any more.");
+      if (response.status === 401) return lost();
       if (response.ok) {
         if (await load()) live("Live: changes show by themselves.");
         pause = 1;

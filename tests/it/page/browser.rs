@@ -237,6 +237,38 @@ fn a_full_list_says_that_there_are_more_and_where() {
     assert_eq!((offered, told), (json!(false), json!(false)));
 }
 
+/// The page is open when the proxy is started with other tokens; and before anybody has written one.
+#[test]
+fn who_is_not_known_any_more_is_asked_for_a_token_where_it_goes() {
+    let folder = Folder::new();
+    let chat = Mattermost::start();
+    let own = setup(&chat).outbox(&folder);
+    let first = own.clone().start();
+    let addr = first.addr();
+    let browser = Browser::start();
+    let focused = "return document.activeElement.id";
+
+    browser.open(&first.url("/"));
+    browser.wait_for_text("#live", "Live");
+    first.kill();
+    let _second = own
+        .set("PORT", addr.port().to_string())
+        .set("PROXY_TOKENS", format!("ci={CI}"))
+        .start();
+    browser.wait_for_text("#whoami", "Without a token");
+    browser.write("Channel", &format!("mattermost:{}", chat.channel("builds")));
+    browser.write("Message", "by whom?");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "needs a proxy token");
+
+    assert_eq!(browser.run(focused, json!([])), "token");
+    browser.write("Proxy token", CI);
+    browser.press("Use it");
+    browser.wait_for_text("#live", "Live");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+}
+
 #[test]
 fn the_keyboard_is_enough() {
     let stage = stage(&[]);
