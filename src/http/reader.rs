@@ -70,10 +70,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// A [`Problem`] with the time to wait.
     pub(super) fn take_quota(&self, context: &Context<'_>) -> Result<(), Problem> {
-        let refused = match context.state.limits.named(self.name()) {
-            Ok(_) => return Ok(()),
-            Err(refused) => refused,
+        let limits = &context.state.limits;
+        let taken = match self.token {
+            Some(token) => limits.named(token.name()),
+            None => limits.caller(limits.key(limit_unit(context.address))),
         };
+        let Err(refused) = taken else { return Ok(()) };
         let detail = "the limit 'caller' (RATE_LIMIT_CALLER) is used up";
         Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()))
     }
