@@ -12,6 +12,7 @@ const shown = new Map();
 let listening = null;
 let next = null;
 let isCut = false;
+let following = "";
 let filter = { status: "", channel: "" };
 
 const REASONS = {
@@ -55,7 +56,9 @@ async function follow(signal, lost) {
       const response = await ask("events", { accept: "text/event-stream", signal });
       if (response.status === 401) return lost();
       if (response.ok) {
-        if (await load()) live("Live: changes show by themselves.");
+        const problem = await load();
+        live("Live: changes show by themselves.");
+        if (problem) tell(problem);
         pause = 1;
         await read(response.body, signal);
       } else {
@@ -75,7 +78,13 @@ async function follow(signal, lost) {
   }
 }
 
+// Whether the list follows what happens; that is told again when something else was told in between.
 function live(text) {
+  following = text;
+  tell(text);
+}
+
+function tell(text) {
   if ($("live").textContent !== text) $("live").textContent = text;
 }
 
@@ -102,20 +111,25 @@ function query(after) {
   return `deliveries?${parts}`;
 }
 
+// Shows a page; why it could not.
 async function load(after) {
   const asked = filter;
   const { body, problem } = await answerOf(query(after));
-  if (asked !== filter) return true;
-  if (problem) {
-    live(problem);
-    return false;
-  }
+  if (asked !== filter) return null;
   if (!after) clear();
+  if (problem) return problem;
   filter.meant = body.channels;
   for (const receipt of body.deliveries) take(receipt, true);
   next = body.next;
   settle();
-  return true;
+  return null;
+}
+
+// What somebody asked for is told, also to who does not see the list.
+async function showPage(after) {
+  const problem = await load(after);
+  tell(problem ?? following);
+  if (!problem) say(`Shown: ${shown.size || "nothing"}${next ? ", and there are older ones" : ""}.`);
 }
 
 // The proxy knows what a channel stands for; it says so with every list.
@@ -156,11 +170,17 @@ function take(receipt, isWanted = matches(receipt)) {
 // What is said of those that are not shown.
 function settle() {
   const isFull = shown.size >= MAX_SHOWN;
+  // Who presses it goes on from there when it goes.
+  const wasFocused = document.activeElement === $("more");
   $("more").hidden = !next || isFull;
   $("rest").hidden = !isFull || !(next || isCut);
-  const old = $("list").querySelector(".none");
-  if (shown.size) old?.remove();
-  else if (!old) $("list").append(el("li", "none quiet", "Nothing here."));
+  $("list").querySelector(".none")?.remove();
+  // The proxy looks through a bounded number for each page.
+  if (!shown.size) $("list").append(el("li", "none quiet", next ? "Nothing among the newest." : "Nothing here."));
+  if (wasFocused && $("more").hidden) {
+    $("list").lastElementChild.tabIndex = -1;
+    $("list").lastElementChild.focus();
+  }
 }
 
 function fill(row, receipt) {
@@ -224,6 +244,6 @@ async function act(does, id) {
 $("filter").addEventListener("submit", (event) => {
   event.preventDefault();
   filter = { status: $("f-status").value, channel: $("f-channel").value.trim() };
-  load();
+  showPage();
 });
-$("more").addEventListener("click", () => load(next));
+$("more").addEventListener("click", () => showPage(next));

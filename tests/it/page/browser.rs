@@ -228,6 +228,8 @@ fn a_full_list_says_that_there_are_more_and_where() {
         browser.run(script, json!([id]))
     };
     let offered = is_shown("#more");
+    let said = browser.text("#said");
+    let focused = browser.run("return document.activeElement.tagName", json!([]));
     browser.choose("With status", "failed");
     browser.press("Show");
     browser.wait_for_text("#list", "Nothing here");
@@ -235,6 +237,35 @@ fn a_full_list_says_that_there_are_more_and_where() {
     gate.open();
 
     assert_eq!((offered, told), (json!(false), json!(false)));
+    // Also to who sees nothing, and has no mouse.
+    assert_eq!(said, "Shown: 400, and there are older ones.");
+    assert_eq!(focused, "LI");
+}
+
+/// What a filter was refused for is not told of the next one; the list of before is not shown for it.
+#[test]
+fn a_filter_that_is_refused_says_why_until_the_next() {
+    let stage = stage(&[("RATE_LIMIT_CALLER", "2/h")]);
+    let browser = Browser::start();
+    let id = queue(&stage.proxy, "builds", "takes one of the quota");
+    let none = "return document.querySelector('[data-id]') === null";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#list", &id);
+    for (channel, told) in [
+        ("acme/builds", "Live"),
+        ("acme/ops", "RATE_LIMIT_CALLER"),
+        ("builds", "Live"),
+    ] {
+        browser.write("To channel", channel);
+        browser.press("Show");
+        browser.wait_for_text("#live", told);
+        if told != "Live" {
+            browser.wait("the others to be hidden", none, json!([]));
+        }
+    }
+
+    browser.wait_for_text("#list", &id);
 }
 
 /// The page is open when the proxy is started with other tokens; and before anybody has written one.
