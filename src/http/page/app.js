@@ -105,7 +105,7 @@ async function enter() {
   else if (status === 401 && !hasToken()) $("whoami").textContent = "Without a token you can write URLs here; choosing channels, signing, sending and deliveries need one.";
   else $("whoami").textContent = problem;
   $("channels").replaceChildren(...choice.channels.map(({ channel }) => listed(channel)));
-  $("seen").hidden = !choice.lists;
+  $("seen").hidden = !choice.lists || !bots().length;
   $("seen-note").textContent = "";
   $("sign").hidden = !choice.signs;
   signed = null;
@@ -121,11 +121,13 @@ function listed(channel, name) {
   return option;
 }
 
+const bots = () => choice.backends.filter((name) => name !== "console");
+
 // What the bots can see, added to what can be chosen.
 async function listSeen() {
   const mine = asked;
   $("seen-note").textContent = "Asking the platforms …";
-  const backends = choice.backends.filter((name) => name !== "console");
+  const backends = bots();
   const answers = await Promise.all(backends.map((name) => answerOf(`channels?backend=${encode(name)}`)));
   if (mine !== asked) return;
   const notes = answers.map(({ body, problem }, at) => {

@@ -301,6 +301,20 @@ fn who_is_not_known_any_more_is_asked_for_a_token_where_it_goes() {
 }
 
 #[test]
+fn without_a_bot_there_is_no_list_of_channels_to_ask_for() {
+    let proxy = Proxy::start(&[("PROXY_TOKENS", &format!("ci={CI}"))]);
+    let browser = Browser::start();
+
+    browser.open(&proxy.url("/"));
+    browser.write("Proxy token", CI);
+    browser.press("Use it");
+    browser.wait_for_text("#whoami", "ci");
+
+    let offered = "return document.querySelector('#seen').checkVisibility()";
+    assert_eq!(browser.run(offered, json!([])), false);
+}
+
+#[test]
 fn the_keyboard_is_enough() {
     let stage = stage(&[]);
     let browser = Browser::start();
