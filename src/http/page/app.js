@@ -161,7 +161,7 @@ async function send() {
   const { status, body, problem } = await answerOf(target(), { method: "POST" });
   if (status === 401) return askForToken();
   const end = body?.status ?? "";
-  const shown = problem ? [problem] : [SENT[end] ?? "Taken.", ...(body.deliveries ?? []).map(place)];
+  const shown = [problem ?? SENT[end] ?? "Taken.", ...(body?.deliveries ?? []).map(place)];
   const details = body ? el("details", "", el("summary", "", "The whole answer"), json(body)) : null;
   const mood = problem ? "problem" : end;
   outcome(el("div", `notice ${mood}`, ...shown.map((one) => el("p", "", one))), ...(details ? [details] : []));
@@ -180,7 +180,7 @@ const SENT = {
 };
 
 function place(entry) {
-  const text = `${entry.backend} ${entry.channel}: ${entry.status}`;
+  const text = [`${entry.backend} ${entry.channel}: ${entry.status}`, entry.detail].filter(Boolean).join(": ");
   return entry.link ? el("span", "", `${text} · `, anchor(entry.link, "see it there")) : text;
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{CI, DEPLOY, KEY};
 use crate::store::{hold, queue, queue_all, setup, shown};
 use crate::support::browser::{ENTER, LOOKS, TAB};
+use crate::support::mattermost::Access;
 use crate::support::{Browser, Folder, Mattermost, Proxy, Slack, Teams};
 
 /// A proxy before all platforms.
@@ -298,6 +299,24 @@ fn who_is_not_known_any_more_is_asked_for_a_token_where_it_goes() {
     browser.wait_for_text("#live", "Live");
     browser.press("Send it now");
     browser.wait_for_text("#outcome", "Delivered");
+}
+
+/// One of three channels took it: who reads "failed" alone would send it again.
+#[test]
+fn what_each_channel_of_an_alias_said_is_shown() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    stage.chat.set_channel("builds", Access::Archived);
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "everywhere");
+    browser.write("Message", "not all of them take it");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "console log: delivered");
+
+    let told = browser.text("#outcome");
+    let refused = format!("mattermost {}: failed: ", stage.chat.channel("builds"));
+    assert!(told.contains(&refused), "{told}");
 }
 
 #[test]
