@@ -65,10 +65,16 @@ function signedUrl() {
   return absolute(target({ sig: signed.sig }));
 }
 
+// The usual room for a request's first line: nginx's large_client_header_buffers, Apache's LimitRequestLine.
+const OFTEN_TOO_LONG = 8000;
+
 // Everything that follows from the form.
 function refresh() {
   const url = absolute(target());
   $("url").textContent = url;
+  $("url-note").textContent = url.length > OFTEN_TOO_LONG
+    ? `${url.length} characters: the proxy takes a path of MAX_URL bytes, and what stands before it often ${OFTEN_TOO_LONG} at most.`
+    : "";
   const withSignature = signedUrl();
   $("signed").textContent = withSignature;
   $("signed-output").hidden = !withSignature;

@@ -320,6 +320,47 @@ fn what_each_channel_of_an_alias_said_is_shown() {
 }
 
 #[test]
+fn a_refusal_that_passes_says_when_to_try_again() {
+    let stage = stage(&[("OUTBOX_MAX", "1")]);
+    let browser = Browser::start();
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &stage.chat.channel("builds"));
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.write("Message", "no room");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "OUTBOX_MAX");
+    gate.open();
+
+    let told = browser.text("#outcome");
+    assert!(told.contains("try again in"), "{told}");
+}
+
+/// As long as the proxy takes it at most: the page says so before it is sent, and goes on after the refusal.
+#[test]
+fn a_message_that_is_too_long_for_a_url_is_told_so() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let write = "const field = document.querySelector('#message'); field.value = 'x'.repeat(arguments[0]); field.dispatchEvent(new Event('input'))";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.run(write, json!([7_900]));
+    let short = browser.text("#url-note");
+    browser.run(write, json!([32 * 1024]));
+    let long = browser.text("#url-note");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "MAX_URL");
+    browser.write("Message", "short");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+
+    assert_eq!(short, "");
+    assert!(long.contains("32") && long.contains("MAX_URL"), "{long}");
+    assert_eq!(browser.text("#url-note"), "");
+}
+
+#[test]
 fn without_a_bot_there_is_no_list_of_channels_to_ask_for() {
     let proxy = Proxy::start(&[("PROXY_TOKENS", &format!("ci={CI}"))]);
     let browser = Browser::start();
