@@ -190,7 +190,7 @@ impl App {
             Either::Right(((), stopping)) => stopping.await,
         };
         let kept = self.desk.as_ref().map_or(0, |desk| {
-            desk.store.close(desk.queue.is_anything_held());
+            desk.store.close(desk.queue.is_anything_doubtful());
             desk.queue.waiting()
         });
         let delivered = self.platforms.delivered() - before;

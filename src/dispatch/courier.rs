@@ -1,7 +1,7 @@
 //! The courier: delivers what the outbox holds, each destination in order, the destinations side by side.
 //!
-//! A lane's next message is begun only after the end of the one before is on disk, so a crash repeats at most one
-//! message of a lane.
+//! A lane's next post is begun only after the end of the one before is on disk, so a crash repeats at most one post of a
+//! lane: one message, or those that were folded into it.
 
 mod house;
 mod relay;
@@ -264,7 +264,7 @@ impl Courier {
         let number = self.desk.queue.failures(lane).saturating_add(1);
         let attempt = self.dispatcher.attempt(&ready, &parts, from, number).await;
         let now_ms = self.dispatcher.unix_ms();
-        if !self.desk.queue.take_doubt(lane) {
+        if !self.desk.queue.take_doubt(lane, first.seq) {
             return self.after(lane, &rows[..count], attempt, now_ms);
         }
         let mut tried = rows[..count].to_vec();
@@ -332,6 +332,8 @@ impl Courier {
             let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
             // A repeat that waits for what goes on waiting is told that it is promised, as the first one was.
             if verdict.state != State::Waiting {
+                // Of what a look-up ended, before an attempt took it.
+                queue.forget_doubt(lane, row.seq);
                 told.push((key, callers.waiting, attempt.ended(&verdict.progress)));
             }
             release = verdict.release;
@@ -353,6 +355,7 @@ impl Courier {
     fn bury(&self, row: &Row, failure: Failure, now_ms: u64) -> Step {
         let key = (row.id, row.delivery.place);
         let callers = self.desk.queue.callers(key);
+        self.desk.queue.forget_doubt(row.delivery.lane, row.seq);
         tracing::warn!(delivery = %row.id, failure = failure.word(), "delivery given up");
         let (settled, ended) = given_up(row, failure, now_ms);
         Step::Settle {

@@ -59,6 +59,7 @@ impl Dispatcher {
         for (row, ended) in waiting().zip(ended) {
             let key = (row.id, row.delivery.place);
             tell(desk.queue.callers(key).waiting, &ended);
+            desk.queue.forget_doubt(row.delivery.lane, row.seq);
             desk.queue.leave(row.delivery.lane, 1);
             tracing::info!(delivery = %row.id, "delivery dropped");
         }

@@ -345,11 +345,16 @@ impl Dispatcher {
     /// Whether two different spellings may mean the same channel, because one of them is a name.
     #[must_use]
     pub fn may_be_same(&self, one: &Destination, other: &Destination) -> bool {
-        let is_name = |d: &Destination| match (&d.address, self.shared.sender(d)) {
+        one.backend == other.backend && (self.is_name(one) || self.is_name(other))
+    }
+
+    /// Whether this is a name, whose id only the platform knows.
+    #[must_use]
+    pub fn is_name(&self, destination: &Destination) -> bool {
+        match (&destination.address, self.shared.sender(destination)) {
             (Address::Target(target), Some((_, sender))) => sender.is_name(target),
             _ => false,
-        };
-        one.backend == other.backend && (is_name(one) || is_name(other))
+        }
     }
 
     /// Asks every configured platform for the state of its credentials, all at once.

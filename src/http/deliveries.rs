@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::dispatch::Desk;
 use crate::dispatch::manage::Dropped;
-use crate::domain::channel::Channel;
+use crate::domain::channel::{Channel, Destination};
 use crate::domain::delivery::DeliveryId;
 use crate::domain::percent::decode_form;
+use crate::domain::token::Token;
 use crate::outbox::{Filter, Page, Row, State, StoreError};
 
 use super::Context;
@@ -25,25 +27,80 @@ const DEFAULT_LIMIT: usize = 50;
 /// The longest page.
 pub(super) const MAX_LIMIT: usize = 200;
 
+/// How long the names of a filter may take to be looked up.
+const LOOK_UP_DEADLINE: Duration = Duration::from_secs(5);
+
 #[derive(Serialize)]
 struct Listing {
     deliveries: Vec<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<DeliveryId>,
+    /// What `channel=` stands for, as receipts write it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<String>,
+}
+
+#[derive(Default)]
+struct Query {
+    state: Option<State>,
+    channel: Option<Channel>,
+    after: Option<DeliveryId>,
+    limit: Option<usize>,
 }
 
 /// `GET /deliveries`
 pub(super) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let reader = Reader::of(context)?;
     let desk = desk(context)?;
-    let (mut filter, after, limit) = query(context.query())?;
-    filter.caller = reader.own().map(str::to_owned);
-    let page: Page = in_time(desk.store.list(filter, after, limit)).await?;
+    let query = query(context.query())?;
+    let channels = match &query.channel {
+        Some(channel) => meant(context, &reader, channel).await?,
+        None => Vec::new(),
+    };
+    let filter = Filter {
+        state: query.state,
+        channels: channels.clone(),
+        caller: reader.own().map(str::to_owned),
+    };
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    let page: Page = in_time(desk.store.list(filter, query.after, limit)).await?;
     let listing = Listing {
         deliveries: page.messages.into_iter().map(Receipt::of_rows).collect(),
         next: page.next,
+        channels,
     };
     Ok(Reply::Text(200, JSON, json_line(&listing)))
+}
+
+/// What receipts may call the channel that is written so: as it is written, and every destination that it means and this
+/// reader may know, by its target and, if that is a name, by its id. A name that cannot be looked up now finds what waits
+/// under it.
+async fn meant(
+    context: &Context<'_>,
+    reader: &Reader<'_>,
+    channel: &Channel,
+) -> Result<Vec<String>, Problem> {
+    let scope = reader.token().and_then(Token::scope);
+    let opens = |to: &&Destination| scope.is_none_or(|scope| scope.contains(*to));
+    let resolved = context.state.directory.resolve(channel).ok();
+    let known: Vec<&Destination> = resolved.iter().flat_map(|all| all.iter()).collect();
+    let known: Vec<&Destination> = known.into_iter().filter(opens).collect();
+    let dispatcher = context.dispatcher;
+    let names = || known.iter().filter(|to| dispatcher.is_name(to));
+    if names().next().is_some() {
+        reader.take_quota(context)?;
+    }
+    let deadline = context.state.clock.now() + LOOK_UP_DEADLINE;
+    let found = join_all(names().map(|to| dispatcher.ready(to, deadline))).await;
+    let ids = found.iter().flatten().map(|to| to.recipient.channel());
+    let targets = known.iter().map(|to| to.channel());
+    let mut meant = vec![channel.as_str().to_owned()];
+    for one in targets.chain(ids) {
+        if !meant.iter().any(|other| other == one) {
+            meant.push(one.to_owned());
+        }
+    }
+    Ok(meant)
 }
 
 /// `GET /deliveries/{id}`
@@ -129,9 +186,9 @@ async fn to_its_end<T: 'static>(
     in_time(async { change.await.unwrap_or(Err(StoreError::Closed)) }).await
 }
 
-fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {
+fn query(raw: &[u8]) -> Result<Query, Problem> {
     let bad = |detail| Problem::new(Code::BadOption, detail);
-    let (mut filter, mut after, mut limit) = (Filter::default(), None, DEFAULT_LIMIT);
+    let mut query = Query::default();
     for part in raw.split(|&b| b == b'&').filter(|part| !part.is_empty()) {
         let mut halves = part.splitn(2, |&b| b == b'=');
         let (name, value) = (halves.next().unwrap_or_default(), halves.next());
@@ -139,7 +196,7 @@ fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {
             .map_err(|_| bad("the query does not decode to text"))?;
         match name {
             b"status" => {
-                filter.state = Some(match &*value {
+                query.state = Some(match &*value {
                     "queued" => State::Waiting,
                     "delivered" => State::Delivered,
                     "failed" => State::Failed,
@@ -148,20 +205,22 @@ fn query(raw: &[u8]) -> Result<(Filter, Option<DeliveryId>, usize), Problem> {
             }
             b"channel" => {
                 let channel = Channel::parse(&value).map_err(|_| {
-                    bad("channel takes the platform's id of a channel, or the alias of a webhook")
+                    bad("channel takes a channel as a post may write it: an alias, an id, a name")
                 })?;
-                filter.channel = Some(channel.as_str().to_owned());
+                query.channel = Some(channel);
             }
             b"after" => {
                 let id = DeliveryId::parse(&value);
-                after = Some(id.ok_or_else(|| bad("after takes the 'next' of the page before"))?);
+                query.after =
+                    Some(id.ok_or_else(|| bad("after takes the 'next' of the page before"))?);
             }
             b"limit" => {
                 let count = value.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n));
-                limit = count.ok_or_else(|| bad("limit takes a number from 1 to 200"))?;
+                let refused = || bad("limit takes a number from 1 to 200");
+                query.limit = Some(count.ok_or_else(refused)?);
             }
             _ => return Err(bad("the query takes status, channel, after and limit")),
         }
     }
-    Ok((filter, after, limit))
+    Ok(query)
 }

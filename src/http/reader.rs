@@ -65,6 +65,21 @@ impl<'a> Reader<'a> {
         self.token
     }
 
+    /// Takes one from its quota: for what asks a platform.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the time to wait.
+    pub(super) fn take_quota(&self, context: &Context<'_>) -> Result<(), Problem> {
+        let limits = &context.state.limits;
+        let taken = match self.token {
+            Some(token) => limits.named(token.name()),
+            None => limits.caller(limits.key(limit_unit(context.address))),
+        };
+        let Err(refused) = taken else { return Ok(()) };
+        let detail = "the limit 'caller' (RATE_LIMIT_CALLER) is used up";
+        Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()))
+    }
+
     /// The only name whose receipts it may see; `None` sees everybody's.
     pub(super) fn own(&self) -> Option<&'a str> {
         let token = self.token?;

@@ -123,11 +123,11 @@ fn append() -> impl Strategy<Value = Step> {
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let channel = proptest::option::of("C[012]|a");
+    let channels = proptest::collection::vec("C[012]|a", 0..3);
     let caller = proptest::option::of("[abc]");
-    (proptest::option::of(state()), channel, caller).prop_map(|(state, channel, caller)| Filter {
+    (proptest::option::of(state()), channels, caller).prop_map(|(state, channels, caller)| Filter {
         state,
-        channel,
+        channels,
         caller,
     })
 }
@@ -226,7 +226,15 @@ fn ask(outbox: &mut dyn Outbox, step: &Step, now_ms: u64) -> Result<Answer, Stor
         Step::List(filter, limit) => Answer::Pages(pages(outbox, filter, *limit)?),
         Step::Requeue(number) => Answer::Lanes(outbox.requeue(id(*number), now_ms)?),
         Step::Expire(retention, max) => Answer::Count(outbox.expire(now_ms, *retention, *max)?),
-        Step::Waiting => Answer::Waiting(outbox.waiting()?),
+        Step::Waiting => {
+            let mut lanes = outbox.waiting()?;
+            for found in &mut lanes {
+                let head = outbox.head(found.lane, 1)?;
+                // Numbers differ; that it is the first one's does not.
+                found.first_seq -= head[0].seq;
+            }
+            Answer::Waiting(lanes)
+        }
         Step::PutNote(note, max) => {
             outbox.put_note(note, now_ms, *max)?;
             Answer::Nothing

@@ -267,6 +267,7 @@ impl Outbox for Memory {
                 count: u32::try_from(rows().count()).unwrap(),
                 not_before_ms: not_before.max().unwrap(),
                 oldest_ms: rows().map(|row| row.created_ms).min().unwrap(),
+                first_seq: rows().map(|row| row.seq).min().unwrap(),
             }
         });
         Ok(summed.collect())
@@ -313,17 +314,18 @@ impl Row {
 impl Filter {
     fn passes(&self, rows: &[Row]) -> bool {
         let some = |is: &dyn Fn(&Row) -> bool| rows.iter().any(is);
-        let of_channel = |row: &Row, wanted: &String| {
-            row.delivery.to.target == *wanted
-                || row.delivery.progress.channel.as_ref() == Some(wanted)
+        let wanted = &self.channels;
+        let of_channel = |row: &Row| {
+            let told = row.delivery.progress.channel.as_ref();
+            wanted.contains(&row.delivery.to.target)
+                || told.is_some_and(|told| wanted.contains(told))
         };
         let state = self
             .state
             .is_none_or(|s| some(&|row| row.delivery.state == s));
-        let channel = self.channel.as_ref();
         let caller = self.caller.as_ref();
         state
-            && channel.is_none_or(|wanted| some(&|row| of_channel(row, wanted)))
+            && (wanted.is_empty() || some(&of_channel))
             && caller.is_none_or(|wanted| some(&|row| row.caller == *wanted))
     }
 }

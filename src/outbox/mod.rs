@@ -188,6 +188,8 @@ pub struct Waiting {
     pub not_before_ms: u64,
     /// When the first of them was accepted.
     pub oldest_ms: u64,
+    /// The [`Row::seq`] of the one that goes first.
+    pub first_seq: i64,
 }
 
 /// Which receipts are listed.
@@ -195,8 +197,8 @@ pub struct Waiting {
 pub struct Filter {
     /// Only messages with a delivery in this state.
     pub state: Option<State>,
-    /// Only messages with a delivery to this target (as stored, or as the platform calls it).
-    pub channel: Option<String>,
+    /// Only messages with a delivery to one of these targets (as stored, or as the platform calls it); all if empty.
+    pub channels: Vec<String>,
     /// Only messages of this caller.
     pub caller: Option<String>,
 }

@@ -6,6 +6,7 @@ use futures_util::future::{join, select};
 
 use crate::dispatch::Phase;
 use crate::dispatch::queue::schedule::Release;
+use crate::dispatch::stored::is_of_name;
 use crate::outbox::Waiting;
 
 use super::{AFTER_THE_END, Courier};
@@ -37,8 +38,9 @@ impl Courier {
             let age = Duration::from_millis(now_ms.saturating_sub(found.oldest_ms));
             let left = self.settings.max_age.saturating_sub(age);
             queue.expire_at(found.lane, now + left + AFTER_THE_END);
-            if is_doubtful {
-                queue.doubt(found.lane);
+            // What waits for a name was never tried.
+            if is_doubtful && !is_of_name(found.lane) {
+                queue.doubt(found.lane, found.first_seq);
             }
         }
     }

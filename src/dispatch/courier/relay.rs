@@ -21,7 +21,8 @@ impl Courier {
         let number = self.desk.queue.failures(lane).saturating_add(1);
         let attempt = self.dispatcher.attempt_relay(first, &request, number).await;
         let mut tried = first.clone();
-        tried.delivery.progress.ambiguous += u32::from(self.desk.queue.take_doubt(lane));
+        let is_repeat = self.desk.queue.take_doubt(lane, first.seq);
+        tried.delivery.progress.ambiguous += u32::from(is_repeat);
         self.after(lane, &[tried], attempt, self.dispatcher.unix_ms())
     }
 }

@@ -58,8 +58,8 @@ struct State {
     callers: HashMap<Key, Callers>,
     /// Being tried, or taken out.
     held: HashSet<Key>,
-    /// Lanes whose first message an earlier process may have posted.
-    doubtful: HashSet<Lane>,
+    /// What an earlier process may have posted: the place in the order of the message, one in each of these lanes.
+    doubtful: HashMap<Lane, i64>,
 }
 
 /// Who waits for the end of a delivery.
@@ -304,21 +304,36 @@ impl Queue {
         true
     }
 
-    /// Whether an attempt is under way whose end nobody has written.
+    /// Whether something may have been posted that nobody has written: an attempt is under way, or an earlier process's
+    /// was not repeated yet.
     #[must_use]
-    pub fn is_anything_held(&self) -> bool {
-        !self.lock().held.is_empty()
+    pub fn is_anything_doubtful(&self) -> bool {
+        let state = self.lock();
+        !state.held.is_empty() || !state.doubtful.is_empty()
     }
 
-    /// The first message of this lane may have been posted already.
-    pub fn doubt(&self, lane: Lane) {
-        self.lock().doubtful.insert(lane);
+    /// The message at this place, the first of its lane, may have been posted already.
+    pub fn doubt(&self, lane: Lane, seq: i64) {
+        self.lock().doubtful.insert(lane, seq);
     }
 
-    /// Whether it may; once it is asked, the next attempt knows.
-    #[must_use]
-    pub fn take_doubt(&self, lane: Lane) -> bool {
-        self.lock().doubtful.remove(&lane)
+    /// Whether this message, now the first of its lane, may have been posted. No other is in doubt because of it: what
+    /// was before it has ended, what was moved before it was never tried.
+    pub fn take_doubt(&self, lane: Lane, seq: i64) -> bool {
+        let mut state = self.lock();
+        let doubtful = state.doubtful.get(&lane).copied();
+        if doubtful.is_some_and(|doubtful| doubtful <= seq) {
+            state.doubtful.remove(&lane);
+        }
+        doubtful == Some(seq)
+    }
+
+    /// This message, wherever it is in its lane, ends without another attempt.
+    pub fn forget_doubt(&self, lane: Lane, seq: i64) {
+        let mut state = self.lock();
+        if state.doubtful.get(&lane) == Some(&seq) {
+            state.doubtful.remove(&lane);
+        }
     }
 
     /// Ends a hold.

@@ -138,3 +138,23 @@ fn what_an_earlier_process_left_keeps_its_pause() {
     assert_eq!(queue.next(now), Next::At(now + pause));
     assert!(queue.is_throttled(LANE));
 }
+
+#[test]
+fn a_doubt_is_of_one_message_whatever_comes_before_or_after_it() {
+    let queue = Queue::new(9);
+    queue.doubt(LANE, 5);
+
+    let moved_before = queue.take_doubt(LANE, 3);
+    let doubtful = queue.take_doubt(LANE, 5);
+    let next = queue.take_doubt(LANE, 8);
+
+    assert_eq!((moved_before, doubtful, next), (false, true, false));
+    queue.doubt(LANE, 5);
+    assert!(!queue.take_doubt(LANE, 8), "it has ended before");
+    assert!(!queue.is_anything_doubtful());
+    queue.doubt(LANE, 5);
+    queue.forget_doubt(LANE, 8);
+    assert!(queue.is_anything_doubtful(), "another was dropped");
+    queue.forget_doubt(LANE, 5);
+    assert!(!queue.is_anything_doubtful());
+}

@@ -173,7 +173,7 @@ fn deliveries(surface: &Surface) -> Operation {
             ),
             query(
                 "channel",
-                "Only this channel: the platform's id, for a webhook its alias.",
+                "Only this channel, as a post may write it: an alias, `backend:target`, an id or a name.",
                 post::channel_schema(),
             ),
             query(

@@ -89,6 +89,7 @@ fn receipts() -> Value {
         "properties": {
             "deliveries": {"type": "array", "items": {"$ref": "#/components/schemas/StoredReceipt"}},
             "next": {"type": "string", "format": "uuid", "description": "For `after`; missing on the last page."},
+            "channels": {"type": "array", "items": {"type": "string"}, "description": "What `channel` stands for, as receipts write it."},
         },
     })
 }

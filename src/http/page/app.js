@@ -65,10 +65,16 @@ function signedUrl() {
   return absolute(target({ sig: signed.sig }));
 }
 
+// The usual room for a request's first line: nginx's large_client_header_buffers, Apache's LimitRequestLine.
+const OFTEN_TOO_LONG = 8000;
+
 // Everything that follows from the form.
 function refresh() {
   const url = absolute(target());
   $("url").textContent = url;
+  $("url-note").textContent = url.length > OFTEN_TOO_LONG
+    ? `${url.length} characters: the proxy takes a path of MAX_URL bytes, and what stands before it often ${OFTEN_TOO_LONG} at most.`
+    : "";
   const withSignature = signedUrl();
   $("signed").textContent = withSignature;
   $("signed-output").hidden = !withSignature;
@@ -105,13 +111,13 @@ async function enter() {
   else if (status === 401 && !hasToken()) $("whoami").textContent = "Without a token you can write URLs here; choosing channels, signing, sending and deliveries need one.";
   else $("whoami").textContent = problem;
   $("channels").replaceChildren(...choice.channels.map(({ channel }) => listed(channel)));
-  $("seen").hidden = !choice.lists;
+  $("seen").hidden = !choice.lists || !bots().length;
   $("seen-note").textContent = "";
   $("sign").hidden = !choice.signs;
   signed = null;
   $("signed-note").textContent = "";
   refresh();
-  if (isKnown) deliveries.start(choice);
+  if (isKnown) deliveries.start(choice, enter);
   $("deliveries").hidden = !isKnown;
 }
 
@@ -121,14 +127,14 @@ function listed(channel, name) {
   return option;
 }
 
+const bots = () => choice.backends.filter((name) => name !== "console");
+
 // What the bots can see, added to what can be chosen.
 async function listSeen() {
   const mine = asked;
-  $("seen").disabled = true;
   $("seen-note").textContent = "Asking the platforms …";
-  const backends = choice.backends.filter((name) => name !== "console");
+  const backends = bots();
   const answers = await Promise.all(backends.map((name) => answerOf(`channels?backend=${encode(name)}`)));
-  $("seen").disabled = false;
   if (mine !== asked) return;
   const notes = answers.map(({ body, problem }, at) => {
     const found = body?.channels ?? [];
@@ -145,7 +151,8 @@ async function preview() {
   const fault = missing();
   if (fault) return complain(fault);
   outcome();
-  const { body, problem } = await answerOf(target({ dry: "1" }), { method: "POST" });
+  const { status, body, problem } = await answerOf(target({ dry: "1" }), { method: "POST" });
+  if (status === 401) return askForToken();
   if (problem) return outcome(el("p", "notice problem", problem));
   showPreview($("looks"), body);
   $("previews").hidden = false;
@@ -156,15 +163,21 @@ async function preview() {
 async function send() {
   const fault = missing();
   if (fault) return complain(fault);
-  $("send").disabled = true;
   outcome(el("p", "hint", "Sending …"));
-  const { body, problem } = await answerOf(target(), { method: "POST" });
-  $("send").disabled = false;
-  const status = body?.status ?? "";
-  const shown = problem ? [problem] : [SENT[status] ?? "Taken.", ...(body.deliveries ?? []).map(place)];
-  const details = body ? el("details", "", el("summary", "", "The whole receipt"), json(body)) : null;
-  const mood = problem ? "problem" : status;
+  const { status, body, problem } = await answerOf(target(), { method: "POST" });
+  if (status === 401) return askForToken();
+  const end = body?.status ?? "";
+  const shown = [problem ?? SENT[end] ?? "Taken.", ...(body?.deliveries ?? []).map(place)];
+  const details = body ? el("details", "", el("summary", "", "The whole answer"), json(body)) : null;
+  const mood = problem ? "problem" : end;
   outcome(el("div", `notice ${mood}`, ...shown.map((one) => el("p", "", one))), ...(details ? [details] : []));
+}
+
+// Whoever was known may be so no more: the proxy has other tokens now.
+async function askForToken() {
+  const given = hasToken();
+  await enter();
+  complain(["token", given ? "The proxy does not take this token: write another one above." : "This needs a proxy token: write it above."]);
 }
 
 const SENT = {
@@ -173,7 +186,7 @@ const SENT = {
 };
 
 function place(entry) {
-  const text = `${entry.backend} ${entry.channel}: ${entry.status}`;
+  const text = [`${entry.backend} ${entry.channel}: ${entry.status}`, entry.detail].filter(Boolean).join(": ");
   return entry.link ? el("span", "", `${text} · `, anchor(entry.link, "see it there")) : text;
 }
 
@@ -188,7 +201,8 @@ async function sign() {
   if (scope === "m") Object.assign(wish, { message: value("message"), options: options() });
   signed = { scope };
   const covers = covered();
-  const { body, problem } = await answerOf("sign", { method: "POST", body: JSON.stringify(wish) });
+  const { status, body, problem } = await answerOf("sign", { method: "POST", body: JSON.stringify(wish) });
+  if (status === 401) return askForToken();
   signed = problem ? null : { scope, covers, sig: body.sig };
   refresh();
   const until = body?.expires_at ? `It expires on ${new Date(body.expires_at).toLocaleString()}.` : "It never expires: only new SIGNING_KEYS end it.";
@@ -209,6 +223,15 @@ async function copy(button) {
   text.textContent = done ? "Copied " : "Select and copy it ";
   say(done ? "Copied." : "Could not copy: select it yourself.");
   setTimeout(() => { text.textContent = "Copy "; }, 2000);
+}
+
+// Not twice at a time. A button that is disabled loses the focus, and a person without a mouse the place on the page.
+async function alone(id, action) {
+  const button = $(id);
+  if (button.ariaDisabled) return;
+  button.ariaDisabled = "true";
+  await action();
+  button.ariaDisabled = null;
 }
 
 function on(id, event, action) {
@@ -233,8 +256,8 @@ on("login", "submit", () => {
   enter();
 });
 on("forget", "click", () => { useToken(""); $("token").value = ""; enter(); $("token").focus(); });
-on("write", "submit", send);
+on("write", "submit", () => alone("send", send));
 on("preview", "click", preview);
-on("seen", "click", listSeen);
+on("seen", "click", () => alone("seen", listSeen));
 on("sign", "submit", sign);
 enter();

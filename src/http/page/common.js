@@ -54,7 +54,10 @@ export async function answerOf(path, options) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return { status: response.status, body };
-  return { status: response.status, body, problem: body.detail ?? `The proxy answered ${response.status}.` };
+  const detail = body.detail ?? `The proxy answered ${response.status}.`;
+  const seconds = response.headers.get("Retry-After");
+  const again = seconds && !detail.includes("try again") ? ` (try again in ${seconds} s)` : "";
+  return { status: response.status, body, problem: detail + again };
 }
 
 export function json(what) {

@@ -11,7 +11,8 @@ const SLOWEST_S = 30;
 const shown = new Map();
 let listening = null;
 let next = null;
-let choice = { channels: [] };
+let isCut = false;
+let following = "";
 let filter = { status: "", channel: "" };
 
 const REASONS = {
@@ -22,35 +23,42 @@ const REASONS = {
 };
 const SIGNS = { queued: "… queued", delivered: "✓ delivered", failed: "✗ failed" };
 
-export function start(of) {
-  choice = of;
-  $("list").replaceChildren();
-  shown.clear();
+// `lost` is called when the proxy does not know any more who asks.
+export function start(of, lost) {
+  clear();
   $("filter").hidden = !of.keeps;
   if (!of.keeps) {
     $("live").textContent = "This proxy has no outbox (DATABASE_URL=none): nothing waits, and nothing is kept.";
     return;
   }
   listening = new AbortController();
-  follow(listening.signal);
+  follow(listening.signal, lost);
 }
 
 export function stop() {
   listening?.abort();
   listening = null;
-  shown.clear();
-  $("list").replaceChildren();
-  $("more").hidden = true;
+  clear();
+  $("more").hidden = $("rest").hidden = true;
 }
 
-async function follow(signal) {
+function clear() {
+  shown.clear();
+  $("list").replaceChildren();
+  next = null;
+  isCut = false;
+}
+
+async function follow(signal, lost) {
   let pause = 1;
   while (!signal.aborted) {
     try {
       const response = await ask("events", { accept: "text/event-stream", signal });
-      if (response.status === 401) return live("The token is not taken any more.");
+      if (response.status === 401) return lost();
       if (response.ok) {
-        if (await load()) live("Live: changes show by themselves.");
+        const problem = await load();
+        live("Live: changes show by themselves.");
+        if (problem) tell(problem);
         pause = 1;
         await read(response.body, signal);
       } else {
@@ -70,7 +78,13 @@ async function follow(signal) {
   }
 }
 
+// Whether the list follows what happens; that is told again when something else was told in between.
 function live(text) {
+  following = text;
+  tell(text);
+}
+
+function tell(text) {
   if ($("live").textContent !== text) $("live").textContent = text;
 }
 
@@ -89,15 +103,6 @@ async function read(body, signal) {
   }
 }
 
-// The channel as receipts call it, if an alias was written that means one.
-function wanted() {
-  const written = $("f-channel").value.trim();
-  const alias = choice.channels.find((one) => one.channel === written);
-  if (alias?.destinations?.length === 1) return alias.destinations[0].channel;
-  const [prefix, ...rest] = written.split(":");
-  return rest.length && choice.backends.includes(prefix) ? rest.join(":") : written;
-}
-
 function query(after) {
   const parts = new URLSearchParams({ limit: String(PAGE) });
   if (filter.status) parts.set("status", filter.status);
@@ -106,35 +111,37 @@ function query(after) {
   return `deliveries?${parts}`;
 }
 
+// Shows a page; why it could not.
 async function load(after) {
   const asked = filter;
   const { body, problem } = await answerOf(query(after));
-  if (asked !== filter) return true;
-  if (problem) {
-    live(problem);
-    return false;
-  }
-  if (!after) {
-    shown.clear();
-    $("list").replaceChildren();
-  }
-  for (const receipt of body.deliveries) take(receipt);
+  if (asked !== filter) return null;
+  if (!after) clear();
+  if (problem) return problem;
+  filter.meant = body.channels;
+  for (const receipt of body.deliveries) take(receipt, true);
   next = body.next;
-  $("more").hidden = !next;
-  empty();
-  return true;
+  settle();
+  return null;
 }
 
+// What somebody asked for is told, also to who does not see the list.
+async function showPage(after) {
+  const problem = await load(after);
+  tell(problem ?? following);
+  if (!problem) say(`Shown: ${shown.size || "nothing"}${next ? ", and there are older ones" : ""}.`);
+}
+
+// The proxy knows what a channel stands for; it says so with every list.
 function matches(receipt) {
   const has = (test) => receipt.deliveries.some(test);
   return (!filter.status || has((one) => one.status === filter.status))
-    && (!filter.channel || has((one) => one.channel === filter.channel));
+    && (!filter.channel || has((one) => filter.meant?.includes(one.channel)));
 }
 
 // Puts a receipt where it belongs: newest first, which is the order of ids.
-function take(receipt) {
+function take(receipt, isWanted = matches(receipt)) {
   const known = shown.get(receipt.id);
-  const isWanted = matches(receipt);
   if (known && !isWanted) {
     known.remove();
     shown.delete(receipt.id);
@@ -154,15 +161,26 @@ function take(receipt) {
       const last = $("list").lastElementChild;
       shown.delete(last.dataset.id);
       last.remove();
+      isCut = true;
     }
   }
-  empty();
+  settle();
 }
 
-function empty() {
-  const old = $("list").querySelector(".none");
-  if (shown.size) old?.remove();
-  else if (!old) $("list").append(el("li", "none quiet", "Nothing here."));
+// What is said of those that are not shown.
+function settle() {
+  const isFull = shown.size >= MAX_SHOWN;
+  // Who presses it goes on from there when it goes.
+  const wasFocused = document.activeElement === $("more");
+  $("more").hidden = !next || isFull;
+  $("rest").hidden = !isFull || !(next || isCut);
+  $("list").querySelector(".none")?.remove();
+  // The proxy looks through a bounded number for each page.
+  if (!shown.size) $("list").append(el("li", "none quiet", next ? "Nothing among the newest." : "Nothing here."));
+  if (wasFocused && $("more").hidden) {
+    $("list").lastElementChild.tabIndex = -1;
+    $("list").lastElementChild.focus();
+  }
 }
 
 function fill(row, receipt) {
@@ -225,7 +243,7 @@ async function act(does, id) {
 
 $("filter").addEventListener("submit", (event) => {
   event.preventDefault();
-  filter = { status: $("f-status").value, channel: wanted() };
-  load();
+  filter = { status: $("f-status").value, channel: $("f-channel").value.trim() };
+  showPage();
 });
-$("more").addEventListener("click", () => load(next));
+$("more").addEventListener("click", () => showPage(next));

@@ -69,10 +69,7 @@ pub(super) async fn answer(
             "what the bots can see is for a token of PROXY_TOKENS that may post to every channel";
         return Err(Problem::new(Code::Forbidden, detail));
     }
-    if let Err(refused) = context.state.limits.named(reader.name()) {
-        let detail = "the limit 'caller' (RATE_LIMIT_CALLER) is used up";
-        return Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()));
-    }
+    reader.take_quota(context)?;
     let known = tokio::time::timeout(PATIENCE, known(context, backend)).await;
     let known = known.map_err(|_| {
         let detail = "the platforms did not answer in time";

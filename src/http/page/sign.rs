@@ -82,10 +82,7 @@ pub(in super::super) async fn answer(
     }
     let reader = Reader::of(context)?;
     let caller = reader.caller();
-    if let Err(refused) = state.limits.named(reader.name()) {
-        let detail = "the limit 'caller' (RATE_LIMIT_CALLER) is used up";
-        return Err(Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s()));
-    }
+    reader.take_quota(context)?;
     let wish = read(context, payload).await?;
     let target = target(&wish)?;
     let decoded = decoded(&target);

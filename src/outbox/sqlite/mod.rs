@@ -306,6 +306,7 @@ impl Sqlite {
                 count: u32::try_from(row::number(stored, 1)?).unwrap_or(u32::MAX),
                 not_before_ms: time(2)?,
                 oldest_ms: time(3)?,
+                first_seq: row::number(stored, 6)?,
             })
         };
         statement.query_map([], read)?.collect()

@@ -78,9 +78,11 @@ impl Sqlite {
             let (target, channel) = (row::text(stored, 1)?, row::text(stored, 2)?);
             let caller = row::text(stored, 3)?;
             left.state = left.state.filter(|wanted| *wanted != state);
-            left.channel = left.channel.filter(|wanted| {
-                Some(wanted) != target.as_ref() && Some(wanted) != channel.as_ref()
-            });
+            let is_it =
+                |told: &String| Some(told) == target.as_ref() || Some(told) == channel.as_ref();
+            if left.channels.iter().any(is_it) {
+                left.channels.clear();
+            }
             left.caller = left.caller.filter(|wanted| Some(wanted) != caller.as_ref());
         }
         Ok(left == Filter::default())

@@ -140,7 +140,7 @@ pub(super) const EXPIRE: &str = "
          ORDER BY settled_ms, seq LIMIT ?)";
 
 pub(super) const WAITING_LANES: &str = "
-    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind = 2)
+    SELECT lane, count(*), max(not_before_ms), min(created_ms), min(backend), max(kind = 2), min(seq)
     FROM delivery INDEXED BY delivery_waiting
     WHERE state = 0 GROUP BY lane ORDER BY lane";
 

@@ -8,7 +8,7 @@ use crate::store::{
     wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Gate, Mattermost, Reply, Response};
+use crate::support::{Gate, Mattermost, Reply, Response, Slack};
 
 const CI: &str = "a-secret-of-the-ci-system";
 const DEPLOY: &str = "a-secret-of-the-deployer";
@@ -415,4 +415,85 @@ fn what_waits_is_counted() {
     assert_eq!(ready["store"]["waiting"], Value::from(3));
     assert_eq!(ready["store"]["status"], "ok");
     assert_eq!(counted().as_deref(), Some("0"));
+}
+
+/// The filter takes a channel as a post may write it.
+#[test]
+fn a_filter_knows_a_channel_by_every_spelling() {
+    let mut stage = Stage::new();
+    let slack = Slack::start();
+    let aliases = format!(
+        "both=mattermost:{},slack:{} named=mattermost:acme/deploys other=console:other",
+        stage.builds,
+        slack.channel("ops")
+    );
+    stage.own = stage.own.clone().with(&slack).set("CHANNELS", aliases);
+    stage.restart();
+    let to = |channel: &str| {
+        let id = queue(&stage.proxy, channel, "found by its channel");
+        wait_for_status(&stage.proxy, &id, "delivered");
+        id
+    };
+    let (both, named, other) = (to("both"), to("named"), to("other"));
+
+    let find = |channel: &str| page(&stage.proxy.get(format!("/deliveries?channel={channel}"))).0;
+
+    for channel in [
+        "both",
+        &stage.builds,
+        &format!("slack:{}", slack.channel("ops")),
+    ] {
+        assert_eq!(find(channel), [&*both], "{channel}");
+    }
+    for channel in [
+        "named",
+        "mattermost:acme/deploys",
+        &format!("mattermost:{}", stage.deploys),
+        &stage.deploys,
+    ] {
+        assert_eq!(find(channel), [&*named], "{channel}");
+    }
+    assert_eq!(find("console:other"), [&*other]);
+    assert_eq!(find("mattermost:acme/nowhere"), [""; 0]);
+    let told = stage.proxy.get("/deliveries?channel=both").json()["channels"].clone();
+    let places = ["both", &stage.builds, &slack.channel("ops")];
+    assert_eq!(told, serde_json::json!(places));
+    assert_eq!(stage.proxy.get("/deliveries").json().get("channels"), None);
+}
+
+/// What an alias stands for is told to those alone who may post there; a look-up takes from the caller's quota.
+#[test]
+fn a_filter_tells_a_bound_token_nothing_new() {
+    let mut stage = guarded();
+    let tokens = format!("ci={CI} deploy@deploys={DEPLOY}");
+    stage.own = stage
+        .own
+        .clone()
+        .set("PROXY_TOKENS", tokens)
+        .set("RATE_LIMIT_CALLER", "1/h");
+    stage.restart();
+    let meant = |token: &str, channel: &str| {
+        let target = format!("/deliveries?channel={channel}");
+        as_token(&stage, "GET", &target, token)
+    };
+
+    let (foreign, own) = (meant(DEPLOY, "builds"), meant(DEPLOY, "deploys"));
+    let names = [(); 2].map(|()| meant(CI, "mattermost:acme/builds"));
+
+    assert_eq!(foreign.json()["channels"], serde_json::json!(["builds"]));
+    let places = serde_json::json!(["deploys", stage.deploys]);
+    assert_eq!(own.json()["channels"], places);
+    assert_eq!(names.each_ref().map(|answer| answer.status), [200, 429]);
+}
+
+/// While the platform is away a name finds what waits under it.
+#[test]
+fn a_name_that_cannot_be_looked_up_finds_what_waits_under_it() {
+    let stage = Stage::new();
+    stage.chat.down();
+    let waits = queue(&stage.proxy, "acme/builds", "by its name");
+
+    let found = stage.proxy.get("/deliveries?channel=acme/builds");
+
+    assert_eq!(page(&found).0, [&*waits]);
 }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::{CI, DEPLOY, KEY};
-use crate::store::{hold, queue, setup, shown};
+use crate::store::{hold, queue, queue_all, setup, shown};
 use crate::support::browser::{ENTER, LOOKS, TAB};
+use crate::support::mattermost::Access;
 use crate::support::{Browser, Folder, Mattermost, Proxy, Slack, Teams};
 
 /// A proxy before all platforms.
@@ -161,6 +162,218 @@ fn an_operator_follows_filters_retries_and_drops() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// An alias may have several destinations, and a channel several names.
+#[test]
+fn deliveries_are_found_by_the_channel_that_the_post_was_sent_to() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let row = |id: &str| format!("[data-id='{id}']");
+    let (log, everywhere) = (
+        queue(&stage.proxy, "console:log", "to the console"),
+        queue(&stage.proxy, "everywhere", "to all of them"),
+    );
+    let hidden = "return document.querySelector(arguments[0]) === null";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text(&row(&log), "delivered");
+    for written in ["builds", "acme/builds", "mattermost:acme/builds"] {
+        browser.write("To channel", written);
+        browser.press("Show");
+        browser.wait("the other to be hidden", hidden, json!([row(&log)]));
+        browser.wait_for_text(&row(&everywhere), "delivered");
+        browser.write("To channel", "");
+        browser.press("Show");
+        browser.wait_for_text(&row(&log), "delivered");
+    }
+    browser.write("To channel", "everywhere");
+    browser.press("Show");
+    browser.wait_for_text(&row(&log), "delivered");
+    browser.wait_for_text(&row(&everywhere), "delivered");
+    browser.write("To channel", "builds");
+    browser.press("Show");
+    browser.wait("the other to be hidden", hidden, json!([row(&log)]));
+    let (later, _) = (
+        queue(&stage.proxy, "builds", "while the page looks"),
+        queue(&stage.proxy, "console:log", "while the page looks"),
+    );
+    browser.wait_for_text(&row(&later), "delivered");
+
+    let count = browser.run(
+        "return document.querySelectorAll('[data-id]').length",
+        json!([]),
+    );
+    assert_eq!(count, 2);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// The page holds a bounded number, and says so instead of offering what it would not show.
+#[test]
+fn a_full_list_says_that_there_are_more_and_where() {
+    const SHOWN: u64 = 400;
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let builds = stage.chat.channel("builds");
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &builds);
+    queue_all(&stage.proxy, &builds, "waits", 410);
+    let count = "return document.querySelectorAll('[data-id]').length === arguments[0]";
+
+    browser.open(&stage.proxy.url("/"));
+    for shown in (50..SHOWN).step_by(50) {
+        browser.wait("a page", count, json!([shown]));
+        browser.press("Show older ones");
+    }
+    browser.wait("all that fit", count, json!([SHOWN]));
+    browser.wait_for_text("#rest", "message-webhook-proxy deliveries");
+    let is_shown = |id: &str| {
+        let script = "return document.querySelector(arguments[0]).checkVisibility()";
+        browser.run(script, json!([id]))
+    };
+    let offered = is_shown("#more");
+    let said = browser.text("#said");
+    let focused = browser.run("return document.activeElement.tagName", json!([]));
+    browser.choose("With status", "failed");
+    browser.press("Show");
+    browser.wait_for_text("#list", "Nothing here");
+    let told = is_shown("#rest");
+    gate.open();
+
+    assert_eq!((offered, told), (json!(false), json!(false)));
+    // Also to who sees nothing, and has no mouse.
+    assert_eq!(said, "Shown: 400, and there are older ones.");
+    assert_eq!(focused, "LI");
+}
+
+/// What a filter was refused for is not told of the next one; the list of before is not shown for it.
+#[test]
+fn a_filter_that_is_refused_says_why_until_the_next() {
+    let stage = stage(&[("RATE_LIMIT_CALLER", "2/h")]);
+    let browser = Browser::start();
+    let id = queue(&stage.proxy, "builds", "takes one of the quota");
+    let none = "return document.querySelector('[data-id]') === null";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.wait_for_text("#list", &id);
+    for (channel, told) in [
+        ("acme/builds", "Live"),
+        ("acme/ops", "RATE_LIMIT_CALLER"),
+        ("builds", "Live"),
+    ] {
+        browser.write("To channel", channel);
+        browser.press("Show");
+        browser.wait_for_text("#live", told);
+        if told != "Live" {
+            browser.wait("the others to be hidden", none, json!([]));
+        }
+    }
+
+    browser.wait_for_text("#list", &id);
+}
+
+/// The page is open when the proxy is started with other tokens; and before anybody has written one.
+#[test]
+fn who_is_not_known_any_more_is_asked_for_a_token_where_it_goes() {
+    let folder = Folder::new();
+    let chat = Mattermost::start();
+    let own = setup(&chat).outbox(&folder);
+    let first = own.clone().start();
+    let addr = first.addr();
+    let browser = Browser::start();
+    let focused = "return document.activeElement.id";
+
+    browser.open(&first.url("/"));
+    browser.wait_for_text("#live", "Live");
+    first.kill();
+    let _second = own
+        .set("PORT", addr.port().to_string())
+        .set("PROXY_TOKENS", format!("ci={CI}"))
+        .start();
+    browser.wait_for_text("#whoami", "Without a token");
+    browser.write("Channel", &format!("mattermost:{}", chat.channel("builds")));
+    browser.write("Message", "by whom?");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "needs a proxy token");
+
+    assert_eq!(browser.run(focused, json!([])), "token");
+    browser.write("Proxy token", CI);
+    browser.press("Use it");
+    browser.wait_for_text("#live", "Live");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+}
+
+/// One of three channels took it: who reads "failed" alone would send it again.
+#[test]
+fn what_each_channel_of_an_alias_said_is_shown() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    stage.chat.set_channel("builds", Access::Archived);
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "everywhere");
+    browser.write("Message", "not all of them take it");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "console log: delivered");
+
+    let told = browser.text("#outcome");
+    let refused = format!("mattermost {}: failed: ", stage.chat.channel("builds"));
+    assert!(told.contains(&refused), "{told}");
+}
+
+#[test]
+fn a_refusal_that_passes_says_when_to_try_again() {
+    let stage = stage(&[("OUTBOX_MAX", "1")]);
+    let browser = Browser::start();
+    let (gate, _) = hold(&stage.proxy, &stage.chat, &stage.chat.channel("builds"));
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.write("Message", "no room");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "OUTBOX_MAX");
+    gate.open();
+
+    let told = browser.text("#outcome");
+    assert!(told.contains("try again in"), "{told}");
+}
+
+/// As long as the proxy takes it at most: the page says so before it is sent, and goes on after the refusal.
+#[test]
+fn a_message_that_is_too_long_for_a_url_is_told_so() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let write = "const field = document.querySelector('#message'); field.value = 'x'.repeat(arguments[0]); field.dispatchEvent(new Event('input'))";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.run(write, json!([7_900]));
+    let short = browser.text("#url-note");
+    browser.run(write, json!([32 * 1024]));
+    let long = browser.text("#url-note");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "MAX_URL");
+    browser.write("Message", "short");
+    browser.press("Send it now");
+    browser.wait_for_text("#outcome", "Delivered");
+
+    assert_eq!(short, "");
+    assert!(long.contains("32") && long.contains("MAX_URL"), "{long}");
+    assert_eq!(browser.text("#url-note"), "");
+}
+
+#[test]
+fn without_a_bot_there_is_no_list_of_channels_to_ask_for() {
+    let proxy = Proxy::start(&[("PROXY_TOKENS", &format!("ci={CI}"))]);
+    let browser = Browser::start();
+
+    browser.open(&proxy.url("/"));
+    browser.write("Proxy token", CI);
+    browser.press("Use it");
+    browser.wait_for_text("#whoami", "ci");
+
+    let offered = "return document.querySelector('#seen').checkVisibility()";
+    assert_eq!(browser.run(offered, json!([])), false);
+}
+
 #[test]
 fn the_keyboard_is_enough() {
     let stage = stage(&[]);
@@ -180,6 +393,30 @@ fn the_keyboard_is_enough() {
 
     browser.wait_for_text("#outcome", "Delivered");
     assert_eq!(shown(&stage.chat, &stage.chat.channel("builds")), ["hi"]);
+    // And the way goes on from there.
+    assert_eq!(browser.run(focused, json!([])), "send");
+}
+
+/// A line goes the way of its own language, where it is written and where it is shown.
+#[test]
+fn a_persian_message_runs_from_right_to_left() {
+    let stage = stage(&[]);
+    let browser = Browser::start();
+    let text = "ساخت ۴۲ ناموفق بود! (main)\nin English";
+    let starts = "const text = document.createTreeWalker(document.querySelector(arguments[0]), 4).nextNode(); const range = document.createRange(); return ['س', 'E'].map((letter) => { const at = text.data.indexOf(letter); range.setStart(text, at); range.setEnd(text, at + 1); const box = text.parentElement.getBoundingClientRect(); const { left, right } = range.getBoundingClientRect(); return left - box.left < box.right - right ? 'left' : 'right'; })";
+
+    browser.open(&stage.proxy.url("/"));
+    browser.write("Channel", "builds");
+    browser.write("Message", text);
+    browser.press("Preview");
+    browser.wait_for_text("#looks", "ناموفق");
+
+    let written = "return getComputedStyle(document.querySelector('#message')).direction";
+    assert_eq!(browser.run(written, json!([])), "rtl");
+    assert_eq!(
+        browser.run(starts, json!(["#looks .text"])),
+        json!(["right", "left"])
+    );
 }
 
 /// D5: what a message says is text in every preview.

@@ -1,7 +1,10 @@
 //! P-1: kill -9 at any time, also while the last one is recovered from. P-4: what is short is not lost.
 
-use super::{assert_shown, eventually, hold, listed, queue_all, setup, shown, start};
-use crate::support::{Folder, Mattermost, Proxy, canary};
+use super::{
+    assert_shown, attempts, eventually, hold, listed, queue, queue_all, receipt, setup, shown,
+    start, wait_for_status,
+};
+use crate::support::{Folder, Mattermost, Proxy, Reply, canary};
 
 /// P-1: what waits for several channels is delivered by the next run, in the order of each.
 #[test]
@@ -75,6 +78,82 @@ fn a_kill_under_a_delivery_makes_no_second_post() {
         .collect();
     doubts.reverse();
     assert_eq!(doubts, [Some(1), None, None, None, None, None]);
+}
+
+/// How many attempts may have posted a message without telling.
+fn doubts(proxy: &Proxy, id: &str) -> u64 {
+    let told = wait_for_status(proxy, id, "delivered")["deliveries"][0]["ambiguous"].as_u64();
+    told.unwrap_or_default()
+}
+
+/// A process that was killed while the platform had asked it for a pause. What waits for `builds` then is in doubt.
+fn killed_in_a_pause(chat: &Mattermost, folder: &Folder, pause_s: &str) -> String {
+    let proxy = start(chat, folder);
+    chat.next(Reply::status(503).header("Retry-After", pause_s));
+    let id = queue(&proxy, &chat.channel("builds"), "before the kill");
+    eventually("the attempt is noted", || {
+        attempts(&receipt(&proxy, &id)) == 1
+    });
+    proxy.kill();
+    id
+}
+
+/// I4: with the message that is in doubt the doubt ends, however that ends.
+#[test]
+fn what_follows_a_doubtful_message_that_was_never_repeated_is_in_no_doubt() {
+    for age in ["1s", "24h"] {
+        let (chat, folder) = (Mattermost::start(), Folder::new());
+        let builds = chat.channel("builds");
+        let doubtful = killed_in_a_pause(&chat, &folder, "3000");
+        let own = setup(&chat).outbox(&folder);
+        let again = own.set("DELIVER_MAX_AGE", age).start();
+
+        if age == "24h" {
+            again.request("DELETE", format!("/deliveries/{doubtful}"), &[]);
+        }
+        wait_for_status(&again, &doubtful, "failed");
+        let next = again.post_message(&builds, "after the kill", &[("once", "so that it is kept")]);
+
+        let id = next.json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(doubts(&again, &id), 0, "{age}");
+        assert_eq!(shown(&chat, &builds), ["after the kill"]);
+    }
+}
+
+/// I4: the doubt outlives a process that stopped before it came to the repeat.
+#[test]
+fn a_doubt_is_kept_until_the_repeat() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let doubtful = killed_in_a_pause(&chat, &folder, "3");
+
+    start(&chat, &folder).terminate();
+    let last = start(&chat, &folder);
+
+    assert_eq!(doubts(&last, &doubtful), 1);
+}
+
+/// I4: what waits for a name was never posted, so neither it nor what a later process finds is in doubt.
+#[test]
+fn what_waited_for_a_name_is_in_no_doubt() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let builds = chat.channel("builds");
+    let proxy = start(&chat, &folder);
+    chat.down();
+    let named = queue(&proxy, "acme/builds", "by its name");
+    proxy.kill();
+    chat.up();
+
+    let again = start(&chat, &folder);
+    let of_the_named = doubts(&again, &named);
+    chat.next(Reply::status(503).header("Retry-After", "3"));
+    let paused = queue(&again, &builds, "by its id");
+    eventually("the attempt is noted", || {
+        attempts(&receipt(&again, &paused)) == 1
+    });
+    again.terminate();
+    let last = start(&chat, &folder);
+
+    assert_eq!((of_the_named, doubts(&last, &paused)), (0, 0));
 }
 
 /// P-1: killed again and again while it delivers, it comes to the end.
