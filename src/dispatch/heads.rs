@@ -123,13 +123,24 @@ fn not_sent(_: &FreezeRequestError) -> WireError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::dispatch::{ClientSettings, HttpWire};
     use bytes::Bytes;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     fn made(heads: &Heads, call: &Call<'_>) -> bool {
+        let settings = ClientSettings {
+            timeout: Duration::from_secs(1),
+            tls: None,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let now = clock.now();
+        let client = HttpWire::new(&settings, clock, now).client();
         let mut is_new = false;
         let request = || {
             is_new = true;
-            awc::Client::new().request(call.method.clone(), call.uri)
+            client.request(call.method.clone(), call.uri)
         };
         heads.of(call, request).unwrap();
         is_new
