@@ -4,7 +4,8 @@
 //! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::delivery::{Failure, Later};
@@ -18,7 +19,11 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// All destinations that were posted to lately.
 #[derive(Default)]
-pub struct Lanes(Mutex<HashMap<Lane, State>>);
+pub struct Lanes {
+    lanes: Mutex<HashMap<Lane, State>>,
+    /// Whether there ever was one: mostly no platform has a pace or asks for a pause, and every post asks.
+    are_any: AtomicBool,
+}
 
 #[derive(Clone, Copy)]
 struct State {
@@ -28,6 +33,10 @@ struct State {
 }
 
 impl Lanes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, State>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The moment at which the next part may go, not before `not_before`; it is then taken. A pause may begin
     /// while one waits for it: ask [`Lanes::is_paused`] then.
     ///
@@ -41,10 +50,10 @@ impl Lanes {
         not_before: Instant,
         deadline: Instant,
     ) -> Result<Instant, Duration> {
-        let mut lanes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if pace.is_none() && !self.are_any.load(Ordering::Acquire) {
+            return Ok(now.max(not_before));
+        }
+        let mut lanes = self.lock();
         let known = lanes.get(&lane).copied();
         if pace.is_none() && known.is_none() {
             return Ok(now.max(not_before));
@@ -66,6 +75,7 @@ impl Lanes {
         if !make_room(&mut lanes, lane, now) {
             return Err(WHEN_FULL);
         }
+        self.are_any.store(true, Ordering::Release);
         lanes.insert(
             lane,
             State {
@@ -78,10 +88,7 @@ impl Lanes {
 
     /// When the last of so many parts could go if nobody else came; nothing is taken.
     pub fn last_turn(&self, lane: Lane, pace: Limit, parts: usize, now: Instant) -> Instant {
-        let lanes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lanes = self.lock();
         let known = lanes.get(&lane).copied();
         let start = known.map_or(now, |known| now.max(known.paused_until));
         let Some(pace) = pace else { return start };
@@ -94,10 +101,7 @@ impl Lanes {
 
     /// Whether the platform has asked for a pause that is not over.
     pub fn is_paused(&self, lane: Lane, now: Instant) -> bool {
-        let lanes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lanes = self.lock();
         lanes
             .get(&lane)
             .is_some_and(|known| known.paused_until > now)
@@ -106,11 +110,9 @@ impl Lanes {
     /// Nothing goes to this lane before `retry_after` has passed.
     pub fn pause(&self, lane: Lane, now: Instant, retry_after: Option<Duration>) {
         let Some(wait) = retry_after else { return };
-        let mut lanes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut lanes = self.lock();
         if make_room(&mut lanes, lane, now) {
+            self.are_any.store(true, Ordering::Release);
             let entry = lanes.entry(lane).or_insert(State {
                 recovered: now,
                 paused_until: now,
@@ -245,7 +247,7 @@ mod tests {
         for lane in 0..20_000 {
             lanes.pause(Lane(lane), now, Some(S));
         }
-        assert_eq!(lanes.0.lock().unwrap().len(), MAX_LANES);
+        assert_eq!(lanes.lock().len(), MAX_LANES);
         assert_eq!(
             lanes.reserve(Lane(50_000), parse_limit("1/s").unwrap(), now, now, now),
             Err(WHEN_FULL)

@@ -2,16 +2,17 @@
 //!
 //! The store holds the messages; here is only what decides who goes next and who must be told. Nothing here does I/O.
 
+mod locked;
 pub mod schedule;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::domain::delivery::{DeliveryId, Failure, Posted};
 use crate::outbox::Lane;
+use locked::{Locked, Shared};
 use schedule::{Gateway, Next, Release, Schedule, Sign};
 
 /// One delivery: a message and the place of the destination in it.
@@ -33,7 +34,7 @@ pub enum Ended {
 
 /// Everything that waits.
 pub struct Queue {
-    state: Mutex<State>,
+    state: Shared,
     changed: Notify,
     phase: watch::Sender<Phase>,
     max: usize,
@@ -100,15 +101,15 @@ impl Queue {
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Shared::new(),
             changed: Notify::new(),
             phase: watch::Sender::new(Phase::Serving),
             max,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        self.state.lock()
     }
 
     /// How many deliveries wait.
@@ -120,13 +121,13 @@ impl Queue {
     /// Whether nothing waits for this destination.
     #[must_use]
     pub fn is_clear(&self, lane: Lane) -> bool {
-        self.lock().schedule.is_clear(lane)
+        self.state.is_calm() || self.lock().schedule.is_clear(lane)
     }
 
     /// Whether nothing waits for this destination, nor for a name that may be its own.
     #[must_use]
     pub fn is_open(&self, lane: Lane, gateway: Gateway) -> bool {
-        self.lock().schedule.is_open(lane, gateway)
+        self.state.is_calm() || self.lock().schedule.is_open(lane, gateway)
     }
 
     /// Whether this lane was held up by its pace or its platform.
@@ -224,6 +225,9 @@ impl Queue {
 
     /// What an attempt says about its gateway.
     pub fn note(&self, gateway: Gateway, sign: Sign, now: Instant) {
+        if sign == Sign::Works && self.state.is_calm() {
+            return;
+        }
         let mut state = self.lock();
         let works_as_ever = sign == Sign::Works && state.schedule.waiting() == 0;
         state.schedule.note(gateway, sign, now);

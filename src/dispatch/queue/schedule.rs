@@ -112,6 +112,12 @@ impl Schedule {
         self.waiting
     }
 
+    /// Whether nothing waits and no gateway is in trouble: another answer of a platform that works changes nothing.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.lanes.is_empty() && self.gateways.values().all(|state| state.trouble.is_none())
+    }
+
     /// Whether nothing waits for this destination.
     #[must_use]
     pub fn is_clear(&self, lane: Lane) -> bool {

@@ -158,3 +158,27 @@ fn a_doubt_is_of_one_message_whatever_comes_before_or_after_it() {
     queue.forget_doubt(LANE, 5);
     assert!(!queue.is_anything_doubtful());
 }
+
+/// What is known without the lock must be what the lock says, whatever happened last.
+#[test]
+fn calm_is_only_a_queue_with_nothing_waiting_and_no_trouble() {
+    let (queue, now) = (Queue::new(10), ManualClock::default().now());
+    let is_calm = || {
+        let calm = queue.state.is_calm();
+        assert_eq!(calm, queue.lock().schedule.is_calm());
+        calm
+    };
+    assert!(is_calm());
+
+    queue.reserve(&[(LANE, BOT)]).unwrap();
+    assert!(!is_calm() && !queue.is_open(LANE, BOT) && !queue.is_clear(LANE));
+    queue.stored(LANE, Release::Go, now);
+    assert!(!is_calm());
+    queue.leave(LANE, 1);
+    assert!(is_calm() && queue.is_open(LANE, BOT));
+
+    queue.note(BOT, Sign::Unreachable, now);
+    assert!(!is_calm());
+    queue.note(BOT, Sign::Works, now);
+    assert!(is_calm());
+}

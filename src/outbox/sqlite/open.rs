@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema;
@@ -212,6 +213,10 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
 /// Sets the pragmas, and reads them back: one that is not known is silently ignored, and WAL may be refused.
 fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement with `LIMIT ?` is prepared anew each time, which costs more than running it (sqlite.org/c3ref/c_dbconfig_defensive.html).
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|error| explain(path, &error))?;
     let set = |name: &str, value: &str| {
         connection
             .pragma_update_and_check(None, name, value, |_| Ok(()))
