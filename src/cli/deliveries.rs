@@ -63,7 +63,7 @@ pub(super) fn command() -> Command {
             Arg::new("channel")
                 .long("channel")
                 .value_name("CHANNEL")
-                .help("Only messages to this channel, by the platform's id or a webhook's alias"),
+                .help("Only messages to this channel, written as in a post: an alias, an id or a name"),
         )
         .arg(
             Arg::new("limit")
