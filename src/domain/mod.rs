@@ -33,6 +33,7 @@ pub mod options;
 pub mod percent;
 pub mod quota;
 pub mod retry;
+pub mod scan;
 pub mod seal;
 pub mod secret;
 pub mod signing;
