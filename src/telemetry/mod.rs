@@ -4,6 +4,7 @@ mod json;
 mod log;
 mod metrics;
 mod sink;
+mod stamp;
 
 pub use log::{LogFormat, Settings, VARS, init};
 pub use metrics::Metrics;
