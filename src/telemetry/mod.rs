@@ -1,6 +1,7 @@
 //! What an operator sees: log lines and metrics. Neither ever holds a message, a path, a query or a secret.
 
 mod json;
+mod labelled;
 mod log;
 mod metrics;
 mod sink;
