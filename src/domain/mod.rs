@@ -26,6 +26,7 @@ pub mod channel;
 pub mod delivery;
 pub mod digest;
 pub mod guid;
+pub mod json;
 pub mod look;
 pub mod mention;
 pub mod message;
