@@ -14,7 +14,7 @@ fn in_chunks<const N: usize>(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<bo
     let every = |chunk: &[u8; N]| chunk.iter().fold(true, |every, &b| every & is(b));
     // The last chunk overlaps the one before, and holds what the whole ones leave.
     let last = bytes.last_chunk()?;
-    Some(bytes.as_chunks().0.iter().all(every) && every(last))
+    Some(bytes.as_chunks().0.iter().chain([last]).all(every))
 }
 
 #[cfg(test)]
