@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::alias::AliasTable;
 use super::message::is_forbidden;
+use super::scan;
 use super::web_url::WebUrl;
 
 /// A channel as the caller wrote it, decoded: one line, not blank.
@@ -132,7 +133,8 @@ impl Channel {
         if decoded.trim().is_empty() {
             return Err(ChannelError::Empty);
         }
-        if decoded.chars().any(is_misleading) {
+        let is_plain = scan::all(decoded.as_bytes(), |b| (b' '..0x7F).contains(&b));
+        if !is_plain && decoded.chars().any(is_misleading) {
             return Err(ChannelError::Control);
         }
         let chars = decoded.chars().count();

@@ -148,6 +148,11 @@ impl DeliveryId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
+    /// Appends it as it is shown.
+    pub fn push_to(self, out: &mut String) {
+        out.push_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    }
+
     /// For storing it.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {

@@ -6,6 +6,10 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use memchr::memchr;
+
+use super::scan;
+
 /// Text of a post: not blank, LF line ends, no control characters but tab and LF, no bidi overrides.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
@@ -33,7 +37,7 @@ impl Message {
     /// # Errors
     /// [`MessageError`] when nothing visible is there, or a NUL is.
     pub fn parse(decoded: &str) -> Result<Self, MessageError> {
-        if let Some(offset) = decoded.bytes().position(|b| b == 0) {
+        if let Some(offset) = memchr(0, decoded.as_bytes()) {
             return Err(MessageError::Nul { offset });
         }
         let (text, replaced) = clean(decoded);
@@ -103,9 +107,15 @@ fn clean(decoded: &str) -> (String, usize) {
 
 /// The common case, which needs no second look: nothing that is replaced, taken out or turned into a line feed.
 fn is_clean(text: &str) -> bool {
-    let plain = |b: u8| (b' '..0x7F).contains(&b) || b >= 0x80 || b == b'\n' || b == b'\t';
-    let special = |c: char| is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{9B}');
-    text.bytes().all(plain) && (text.is_ascii() || !text.chars().any(special))
+    let special = |c: char| is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    scan::all(text.as_bytes(), is_plain) || !text.chars().any(special)
+}
+
+/// What is no part of a special character: neither a control, nor the first byte of U+0080 to U+00BF, U+2000 to
+/// U+2FFF, U+F000 to U+FFFF or U+C0000 to U+FFFFF, among which the others are. Emoji and most letters are plain.
+fn is_plain(b: u8) -> bool {
+    let is_first = (b == 0xC2) | (b == 0xE2) | (b == 0xEF) | (b == 0xF3);
+    ((b >= b' ') & (b != 0x7F) & !is_first) | (b == b'\n') | (b == b'\t')
 }
 
 /// Controls, bidi embeddings, overrides and isolates, the byte order mark and stray tag characters.
@@ -256,6 +266,15 @@ mod tests {
     fn a_title_is_one_line() {
         assert_eq!(clean_line(" a\r\nb\u{1B}[0m ").as_deref(), Some("a b"));
         assert_eq!(clean_line("\n"), None);
+    }
+
+    #[test]
+    fn every_special_character_is_seen() {
+        for c in '\0'..=char::MAX {
+            let text = format!("a long enough text before {c}");
+            let is_special = is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}');
+            assert_eq!(is_clean(&text), !is_special, "{c:?}");
+        }
     }
 
     proptest! {

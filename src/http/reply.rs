@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use super::events::Body;
 use super::page::Asset;
 use super::problem::{Code, Problem};
-use super::receipt::{Receipt, json_line};
+use super::receipt::Receipt;
 use crate::dispatch::RelayAnswer;
 
 /// What a handler says.
@@ -62,9 +62,8 @@ const NO_CONTENT: HeaderValue =
 const CALLERS: &str = "Bearer, Basic realm=\"message-webhook-proxy\"";
 
 /// Headers that only answers to posts carry.
-#[derive(Default)]
 pub(super) struct PostHeaders<'a> {
-    pub policy: &'a str,
+    pub policy: &'a HeaderValue,
     pub limit: String,
 }
 
@@ -90,7 +89,7 @@ impl Reply {
             Self::Receipt(receipt) if plain => {
                 (accepted(&receipt, PLAIN), BoxBody::new(receipt.to_line()))
             }
-            Self::Receipt(receipt) => (accepted(&receipt, JSON), BoxBody::new(json_line(&receipt))),
+            Self::Receipt(receipt) => (accepted(&receipt, JSON), BoxBody::new(receipt.to_json())),
             Self::Problem(problem) => refusal(&problem, plain, base),
             Self::Asset { asset, is_known } => asset_answer(asset, is_known),
             Self::Stream(events) => stream(events),
@@ -139,13 +138,11 @@ impl Reply {
 impl PostHeaders<'_> {
     fn write(&self, builder: &mut HttpResponseBuilder) {
         builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-        for (name, value) in [
-            (RATE_LIMIT_POLICY, self.policy),
-            (RATE_LIMIT, self.limit.as_str()),
-        ] {
-            if !value.is_empty() {
-                builder.insert_header((name, value));
-            }
+        if !self.policy.is_empty() {
+            builder.insert_header((RATE_LIMIT_POLICY, self.policy.clone()));
+        }
+        if !self.limit.is_empty() {
+            builder.insert_header((RATE_LIMIT, self.limit.as_str()));
         }
     }
 }

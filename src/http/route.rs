@@ -3,6 +3,8 @@
 //! actix's router decodes before it matches, so `/%70ost/…` would be a route and `//` would not be what it is.
 //! Fixed segments are compared raw, the path is split at raw slashes, and everything not listed is 404.
 
+use memchr::memchr;
+
 use crate::inbound::{SOURCES, Source};
 
 use super::page::Asset;
@@ -150,21 +152,16 @@ impl<'a> Route<'a> {
     }
 
     fn post(rest: &'a str) -> Option<Self> {
-        let Some((channel, rest)) = rest.split_once('/') else {
-            return Some(Self::Post {
-                channel: rest.as_bytes(),
-                form: Form::Query,
-            });
+        let rest = rest.as_bytes();
+        let (channel, rest) = rest.split_at(memchr(b'/', rest).unwrap_or(rest.len()));
+        let form = if rest.is_empty() {
+            Form::Query
+        } else if let Some(message) = rest.strip_prefix(b"/msg/") {
+            Form::Path(message)
+        } else {
+            Form::Base64(rest.strip_prefix(b"/b64/")?)
         };
-        let form = match rest.split_once('/') {
-            Some(("msg", message)) => Form::Path(message.as_bytes()),
-            Some(("b64", text)) => Form::Base64(text.as_bytes()),
-            _ => return None,
-        };
-        Some(Self::Post {
-            channel: channel.as_bytes(),
-            form,
-        })
+        Some(Self::Post { channel, form })
     }
 
     /// The name in logs and metrics: never the path itself.

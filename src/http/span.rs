@@ -126,7 +126,7 @@ fn public_id(request: &ServiceRequest) -> String {
                 .get::<RequestId>()
                 .map(|id| **id)
                 .unwrap_or_default();
-            id.simple().to_string()
+            id.simple().encode_lower(&mut [0; 32]).to_owned()
         }
     }
 }

@@ -8,12 +8,18 @@ use std::fmt::{self, Debug, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::stamp::Stamp;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::scan;
+
 /// `{"timestamp":…,"level":…,"message":…,…,"target":…}`
 pub(super) struct JsonLines;
+
+/// Room for the line of a post.
+const LINE_BYTES: usize = 512;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
 where
@@ -27,107 +33,112 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        out.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut out)?;
-        out.write_str("\",\"level\":\"")?;
-        out.write_str(metadata.level().as_str())?;
-        out.write_char('"')?;
+        let mut line = String::with_capacity(LINE_BYTES);
+        line.push_str("{\"timestamp\":\"");
+        line.push_str(Stamp::of(SystemClock.unix()).as_str());
+        line.push_str("\",\"level\":\"");
+        line.push_str(metadata.level().as_str());
+        line.push('"');
         let mut fields = Fields {
-            out,
+            line,
             result: Ok(()),
         };
         event.record(&mut fields);
-        let Fields { mut out, result } = fields;
+        let Fields { mut line, result } = fields;
         result?;
-        out.write_str(",\"target\":\"")?;
-        escape(&mut out, metadata.target())?;
-        out.write_str("\"}\n")
+        line.push_str(",\"target\":\"");
+        escape(&mut line, metadata.target());
+        line.push_str("\"}\n");
+        out.write_str(&line)
     }
 }
 
-/// Writes `,"name":value` for each field; the first error ends the line.
-struct Fields<'a> {
-    out: Writer<'a>,
+/// Writes `,"name":value` for each field; an error of a value's own ends the line.
+struct Fields {
+    line: String,
     result: fmt::Result,
 }
 
-impl Fields<'_> {
-    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.result = self.name(field).and_then(|()| value(&mut self.out));
-        }
-    }
-
-    fn name(&mut self, field: &Field) -> fmt::Result {
-        self.out.write_str(",\"")?;
-        escape(&mut self.out, field.name())?;
-        self.out.write_str("\":")
+impl Fields {
+    fn name(&mut self, field: &Field) {
+        let name = field.name();
+        debug_assert!(is_plain(name), "a field's name is written as it is: {name}");
+        self.line.push_str(",\"");
+        self.line.push_str(name);
+        self.line.push_str("\":");
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, |out| {
-            out.write_char('"')?;
-            escape(out, value)?;
-            out.write_char('"')
-        });
+        self.name(field);
+        self.line.push('"');
+        escape(&mut self.line, value);
+        self.line.push('"');
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, |out| {
-            out.write_str(itoa::Buffer::new().format(value))
-        });
+        self.name(field);
+        self.line.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.write(field, |out| write!(out, "{value}"));
+        self.name(field);
+        self.line.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.write(field, |out| write!(out, "{value}"));
+        self.name(field);
+        self.line.push_str(if value { "true" } else { "false" });
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write(field, |out| {
-            out.write_char('"')?;
-            write!(Escaping(out), "{value:?}")?;
-            out.write_char('"')
-        });
+        self.name(field);
+        self.line.push('"');
+        let written = write!(Escaping(&mut self.line), "{value:?}");
+        self.result = self.result.and(written);
+        self.line.push('"');
     }
 }
 
 /// Escapes what is written through it.
-struct Escaping<'a, 'w>(&'a mut Writer<'w>);
+struct Escaping<'a>(&'a mut String);
 
-impl fmt::Write for Escaping<'_, '_> {
+impl fmt::Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape(self.0, text)
+        escape(self.0, text);
+        Ok(())
     }
 }
 
-/// Writes text as the inside of a JSON string: whole runs at once, escapes where they must be. U+2028 and U+2029
+/// Appends text as the inside of a JSON string: whole runs at once, escapes where they must be. U+2028 and U+2029
 /// are escaped too, because some readers take them for line ends.
-fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    let is_plain = |b: u8| (b' '..0x7F).contains(&b) && b != b'"' && b != b'\\';
-    if text.bytes().all(is_plain) {
-        return out.write_str(text);
+fn escape(line: &mut String, text: &str) {
+    if is_plain(text) {
+        line.push_str(text);
+        return;
     }
     let mut rest = text;
     while let Some(at) = rest.find(needs_escape) {
         let (run, tail) = rest.split_at(at);
-        out.write_str(run)?;
+        line.push_str(run);
         let mut chars = tail.chars();
         match chars.next() {
-            Some('"') => out.write_str("\\\"")?,
-            Some('\\') => out.write_str("\\\\")?,
-            Some('\n') => out.write_str("\\n")?,
-            Some(c) => write!(out, "\\u{:04x}", u32::from(c))?,
+            Some('"') => line.push_str("\\\""),
+            Some('\\') => line.push_str("\\\\"),
+            Some('\n') => line.push_str("\\n"),
+            Some(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
             None => {}
         }
         rest = chars.as_str();
     }
-    out.write_str(rest)
+    line.push_str(rest);
+}
+
+/// Whether nothing in it needs a look: ASCII without controls, quotes and backslashes.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |b: u8| (b' '..0x7F).contains(&b) & (b != b'"') & (b != b'\\');
+    scan::all(text.as_bytes(), is_plain)
 }
 
 fn needs_escape(c: char) -> bool {
@@ -143,7 +154,7 @@ mod tests {
         #[test]
         fn any_text_is_one_valid_string(text in any::<String>()) {
             let mut out = String::from("\"");
-            escape(&mut out, &text).unwrap();
+            escape(&mut out, &text);
             out.push('"');
             prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
             prop_assert!(!out.contains(needs_escape_raw));

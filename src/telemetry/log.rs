@@ -1,6 +1,7 @@
 //! The log: one event a line on standard error; pretty on a terminal, JSON otherwise.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use envconfig::Envconfig;
 use tracing_subscriber::filter::EnvFilter;
@@ -99,12 +100,11 @@ pub fn init(
         LogFormat::Json
     });
     let (sink, guard) = Sink::spawn(std::io::stderr());
-    let writer = sink.clone();
     let filter =
         EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = fmt::Subscriber::builder()
         .with_env_filter(filter)
-        .with_writer(move || LineWriter(writer.clone()));
+        .with_writer(Arc::new(sink.clone()));
     match format {
         LogFormat::Text => builder
             .with_ansi(terminal)
@@ -123,17 +123,4 @@ pub fn init(
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(place, "panic");
-}
-
-/// tracing-subscriber wants an owned writer for each line.
-struct LineWriter(Sink);
-
-impl std::io::Write for LineWriter {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        (&self.0).write(line)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -3,21 +3,24 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 
+use super::labelled::Labelled;
 use crate::domain::delivery::Failure;
+
+type Counters<const LABELS: usize> = Labelled<IntCounter, LABELS>;
 
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    posts: IntCounterVec,
-    deliveries: IntCounterVec,
-    delivery_seconds: HistogramVec,
-    limited: IntCounterVec,
-    inbound: IntCounterVec,
+    requests: Counters<2>,
+    posts: Counters<1>,
+    deliveries: Counters<2>,
+    delivery_seconds: Labelled<Histogram, 1>,
+    limited: Counters<1>,
+    inbound: Counters<2>,
     unauthorized: IntCounter,
     log_lines_dropped: IntGauge,
     connections: IntGauge,
@@ -37,12 +40,6 @@ impl Metrics {
     /// When a name is not a valid metric name, which a test would find.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("message_webhook_proxy".into()), None)?;
-        let counters =
-            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-                registry.register(Box::new(counters.clone()))?;
-                Ok(counters)
-            };
         let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone()))?;
@@ -64,26 +61,35 @@ impl Metrics {
         registry.register(Box::new(unauthorized.clone()))?;
         Ok(Self {
             requests: counters(
+                &registry,
                 "requests_total",
                 "requests by route and status",
-                &["route", "status"],
+                ["route", "status"],
             )?,
             posts: counters(
+                &registry,
                 "posts_total",
                 "posts by caller: a token's name, 'signed' or 'anonymous'",
-                &["caller"],
+                ["caller"],
             )?,
             deliveries: counters(
+                &registry,
                 "deliveries_total",
                 "deliveries by backend and result",
-                &["backend", "result"],
+                ["backend", "result"],
             )?,
             inbound: counters(
+                &registry,
                 "inbound_requests_total",
                 "requests of platforms by source and what became of them: 'accepted', or why not",
-                &["source", "outcome"],
+                ["source", "outcome"],
             )?,
-            limited: counters("rate_limited_total", "refused posts by limit", &["policy"])?,
+            limited: counters(
+                &registry,
+                "rate_limited_total",
+                "refused posts by limit",
+                ["policy"],
+            )?,
             log_lines_dropped: gauge(
                 "log_lines_dropped",
                 "log lines dropped because the log's reader stood still",
@@ -91,7 +97,9 @@ impl Metrics {
             connections: gauge("connections", "open connections")?,
             waiting: gauge("outbox_waiting", "deliveries that wait in the outbox")?,
             start_time: gauge("start_time_seconds", "start of the process, Unix seconds")?,
-            delivery_seconds,
+            delivery_seconds: Labelled::new(move |labels| {
+                delivery_seconds.with_label_values(labels)
+            }),
             unauthorized,
             registry,
         })
@@ -99,7 +107,7 @@ impl Metrics {
 
     /// A request was answered.
     pub fn request(&self, route: &str, status: &str) {
-        self.requests.with_label_values(&[route, status]).inc();
+        self.requests.count([route, status], IntCounter::inc);
     }
 
     /// The gauge of waiting deliveries.
@@ -110,26 +118,25 @@ impl Metrics {
 
     /// A caller was let in.
     pub fn post(&self, caller: &str) {
-        self.posts.with_label_values(&[caller]).inc();
+        self.posts.count([caller], IntCounter::inc);
     }
 
     /// A delivery ended.
     pub fn delivery(&self, backend: &str, failure: Option<&Failure>, took: Duration) {
         let result = failure.map_or("delivered", Failure::word);
-        self.deliveries.with_label_values(&[backend, result]).inc();
+        self.deliveries.count([backend, result], IntCounter::inc);
         self.delivery_seconds
-            .with_label_values(&[backend])
-            .observe(took.as_secs_f64());
+            .count([backend], |seconds| seconds.observe(took.as_secs_f64()));
     }
 
     /// A platform's request was answered, or not let in.
     pub fn inbound(&self, source: &str, outcome: &str) {
-        self.inbound.with_label_values(&[source, outcome]).inc();
+        self.inbound.count([source, outcome], IntCounter::inc);
     }
 
     /// A limit refused a post.
     pub fn limited(&self, policy: &str) {
-        self.limited.with_label_values(&[policy]).inc();
+        self.limited.count([policy], IntCounter::inc);
     }
 
     /// Credentials were missing or bad.
@@ -164,4 +171,17 @@ impl Metrics {
         }
         text
     }
+}
+
+fn counters<const LABELS: usize>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: [&str; LABELS],
+) -> Result<Counters<LABELS>, prometheus::Error> {
+    let counters = IntCounterVec::new(Opts::new(name, help), &labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(Labelled::new(move |labels| {
+        counters.with_label_values(labels)
+    }))
 }

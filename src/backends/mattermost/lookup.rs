@@ -7,16 +7,15 @@ use super::health;
 use super::{Bot, PLATFORM};
 use crate::backends::wire::{Call, Wire, WireError};
 use crate::domain::delivery::{Failure, Later, Refusal};
+use crate::domain::scan;
 
 const NOT_A_NAME: &str = "this is neither a Mattermost channel id (26 lower-case letters and digits) nor a name: write \
      team/channel-name as in the channel's URL, or the id from the channel's \"View Info\"";
 
 /// Whether a text can be an id: `^[a-z0-9]{26}$` (reference 3).
 pub(super) fn is_id(text: &str) -> bool {
-    text.len() == 26
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    let is_taken = |b: u8| b.is_ascii_lowercase() | b.is_ascii_digit();
+    text.len() == 26 && scan::all(text.as_bytes(), is_taken)
 }
 
 /// Whether a target has the shape of an id or of `team/channel-name`.

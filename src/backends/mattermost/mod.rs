@@ -88,7 +88,7 @@ impl Bot {
         let link = posted
             .message_id
             .as_ref()
-            .map(|id| format!("{}/_redirect/pl/{id}", self.base.base()));
+            .map(|id| [self.base.base(), "/_redirect/pl/", id].concat());
         Posted { link, ..posted }
     }
 }

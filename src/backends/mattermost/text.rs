@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use crate::domain::mention::Mentions;
 use crate::domain::options::Format;
+use crate::domain::scan;
 
 /// U+2060 WORD JOINER: invisible, and ends a mention (section 9, "Do not notify").
 const WORD_JOINER: char = '\u{2060}';
@@ -71,8 +72,8 @@ impl Dress<'_> {
 
     /// Text that the server reads as Markdown: `message`, an attachment's `text`.
     pub(super) fn text<'t>(&self, raw: &'t str) -> Cow<'t, str> {
-        let untouched = self.format == Format::Markup && !raw.contains(['@', '&', '<']);
-        if untouched {
+        let is_plain = |b: u8| (b != b'@') & (b != b'&') & (b != b'<');
+        if self.format == Format::Markup && scan::all(raw.as_bytes(), is_plain) {
             return Cow::Borrowed(raw);
         }
         Cow::Owned(self.write(raw))

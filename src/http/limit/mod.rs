@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::header::HeaderValue;
 use envconfig::Envconfig;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
@@ -107,7 +108,7 @@ pub struct Limits {
     global: Option<Limiter<NotKeyed, InMemoryState>>,
     credentials: Option<Keyed>,
     hasher: RandomState,
-    policy_header: String,
+    policy_header: HeaderValue,
 }
 
 struct Limiter<K, S: StateStore<Key = K>> {
@@ -190,7 +191,9 @@ impl Limits {
                 parse_limit(BAD_CREDENTIALS).unwrap_or_default(),
             ),
             hasher: RandomState::new(),
-            policy_header: policy_header(settings),
+            // Names of ours and numbers are always a header's value.
+            policy_header: HeaderValue::try_from(policy_header(settings))
+                .unwrap_or(HeaderValue::from_static("")),
         }
     }
 
@@ -253,7 +256,7 @@ impl Limits {
 
     /// The value of `RateLimit-Policy`; empty when all limits are off.
     #[must_use]
-    pub fn policy_header(&self) -> &str {
+    pub fn policy_header(&self) -> &HeaderValue {
         &self.policy_header
     }
 }
