@@ -164,7 +164,7 @@ impl Settings {
         headers: &HeaderMap,
         options: &PostOptions,
         signed: Signed<'_>,
-        now_unix_s: u64,
+        now_unix_s: impl FnOnce() -> u64,
     ) -> Result<Caller<'_>, Denied> {
         if self.is_open() {
             return Ok(Caller::Anonymous);
@@ -182,7 +182,7 @@ impl Settings {
             if signature.scope() == Scope::Channel && options.token.is_some() {
                 return Err(Denied::Bad);
             }
-            return self.verify(&signature, signed, now_unix_s);
+            return self.verify(&signature, signed, now_unix_s());
         }
         match &options.token {
             Some(_) if !self.allow_query_token => Err(Denied::Bad),

@@ -131,6 +131,8 @@ struct Context<'a> {
     dispatcher: &'a Arc<Dispatcher>,
     request: &'a HttpRequest,
     address: IpAddr,
+    /// When the request's head had arrived.
+    begun: Instant,
     /// The grace after a stop.
     over: &'a Bell,
 }
@@ -228,18 +230,16 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         request.headers(),
         state.callers.trusted_hops,
     );
+    let begun = request.extensions().get::<Begun>().cloned();
+    let Begun { id, at } = begun.unwrap_or_default();
     let context = Context {
         state,
         dispatcher,
         request: &request,
         address,
+        begun: at.unwrap_or_else(|| state.clock.now()),
         over: grace.bell(state, dispatcher),
     };
-    let id = request
-        .extensions()
-        .get::<Begun>()
-        .map(|begun| begun.id.clone())
-        .unwrap_or_default();
     let handled = AssertUnwindSafe(handle(&context, payload))
         .catch_unwind()
         .await;
@@ -256,7 +256,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         ..facts
     };
     request.extensions_mut().insert(facts);
-    reply.into_response(&request, &id, &state.settings.public_url, post.as_ref())
+    reply.into_response(&request, &id, &state.settings.public_url, post)
 }
 
 /// The route table: what each route does.

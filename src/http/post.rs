@@ -1,7 +1,7 @@
 //! A post, from its URL to its receipt.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
@@ -55,7 +55,6 @@ impl<'a> Request<'a> {
         form: Form<'_>,
         payload: web::Payload,
     ) -> Result<Receipt, Problem> {
-        let started = self.context.state.clock.now();
         self.check_method()?;
         let decoded = Decoded::read(channel, form, self.context.query());
         let caller = self.authorise(&decoded)?;
@@ -64,7 +63,7 @@ impl<'a> Request<'a> {
         refuse_loop(self.context.request.headers())?;
         let (channel, message, options) = decoded.check()?;
         let options = self.with_key(options)?;
-        let patience = self.patience(&options, started)?;
+        let patience = self.patience(&options)?;
         self.refuse_if_full()?;
         let destinations = self.resolve(&channel)?;
         self.limit_post(&destinations)?;
@@ -130,7 +129,7 @@ impl<'a> Request<'a> {
             message: decoded.message.as_deref().unwrap_or_default(),
             options: &decoded.options.given,
         };
-        let now = state.clock.unix().as_secs();
+        let now = || state.clock.unix().as_secs();
         let denied = match state
             .callers
             .identify(request.headers(), &decoded.options, signed, now)
@@ -203,7 +202,7 @@ impl<'a> Request<'a> {
 
     /// The caller's patience: the option, else `Prefer`, else ten seconds. Without an outbox nothing can be stored, so
     /// answering before the platform has is not on offer.
-    fn patience(&self, options: &PostOptions, started: Instant) -> Result<Patience, Problem> {
+    fn patience(&self, options: &PostOptions) -> Result<Patience, Problem> {
         let stores = self.context.dispatcher.desk().is_some();
         let preferred = || preferred_wait(self.context.request.headers());
         let wait = match options.wait {
@@ -219,7 +218,7 @@ impl<'a> Request<'a> {
                 .unwrap_or(DEFAULT_WAIT),
         };
         Ok(Patience {
-            deadline: started + wait,
+            deadline: self.context.begun + wait,
             is_async: wait.is_zero(),
         })
     }

@@ -82,7 +82,7 @@ impl Reply {
         request: &HttpRequest,
         request_id: &str,
         base: &str,
-        post: Option<&PostHeaders<'_>>,
+        post: Option<PostHeaders<'_>>,
     ) -> HttpResponse {
         let plain = prefers_plain(request.headers());
         let (mut builder, body) = match self {
@@ -136,13 +136,16 @@ impl Reply {
 }
 
 impl PostHeaders<'_> {
-    fn write(&self, builder: &mut HttpResponseBuilder) {
+    fn write(self, builder: &mut HttpResponseBuilder) {
         builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
         if !self.policy.is_empty() {
             builder.insert_header((RATE_LIMIT_POLICY, self.policy.clone()));
         }
-        if !self.limit.is_empty() {
-            builder.insert_header((RATE_LIMIT, self.limit.as_str()));
+        // Of ours alone, so it is always a header's value.
+        if let Ok(limit) = HeaderValue::try_from(self.limit)
+            && !limit.is_empty()
+        {
+            builder.insert_header((RATE_LIMIT, limit));
         }
     }
 }

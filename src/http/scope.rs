@@ -1,12 +1,15 @@
 //! Whether a caller's token opens the destinations of a post.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::domain::channel::Destination;
 
 use super::Context;
 use super::caller::Caller;
 use super::problem::{Code, Problem};
+
+/// How long a name of a token's channels may take to be looked up.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 impl Context<'_> {
     /// Whether the caller's token opens every destination, whatever their spelling.
@@ -22,6 +25,8 @@ impl Context<'_> {
         let Some(scope) = token.scope() else {
             return Ok(());
         };
+        // Who may post where is found out however short the caller's patience is.
+        let deadline = deadline.max(self.state.clock.now() + LOOK_UP);
         for to in destinations {
             if scope.contains(to) {
                 continue;

@@ -30,12 +30,12 @@ pub(super) struct Facts {
 }
 
 /// The beginning of a request.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Begun {
     /// Its id: the caller's own, or one of ours.
     pub id: String,
     /// When its head had arrived.
-    at: Option<std::time::Instant>,
+    pub at: Option<std::time::Instant>,
 }
 
 impl RootSpanBuilder for RootSpan {

@@ -1,7 +1,7 @@
 //! From a checked post to its receipt: through the outbox if there is one, else straight to the platforms.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::{OptionFuture, join_all};
 use sha2::{Digest as _, Sha256};
@@ -48,8 +48,6 @@ type Aimed = (Result<Ready, Failure>, Vec<Part>);
 /// What became of one destination; the failure if it ended in one.
 type Ended = (Delivery, Option<Failure>);
 
-/// How long a name of a token's channels may take to be looked up.
-const SCOPE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an idempotency key holds.
 const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
 
@@ -111,10 +109,8 @@ impl Request<'_> {
     async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let dispatcher = self.context.dispatcher;
         let Patience { deadline, is_async } = submission.patience;
-        // Who may post where is found out however short the caller's patience is.
-        let scope_deadline = deadline.max(self.context.state.clock.now() + SCOPE_DEADLINE);
         self.context
-            .check_scope(submission.caller, submission.destinations, scope_deadline)
+            .check_scope(submission.caller, submission.destinations, deadline)
             .await?;
         let once = self.once(&submission);
         let aims = submission

@@ -139,7 +139,13 @@ struct Scanned {
 fn scan_target(input: &[u8], max: usize) -> Result<Scanned, Stop> {
     let mut query = false;
     let mut escapes = 0;
-    for (at, &byte) in input.iter().enumerate().take(max.saturating_add(1)) {
+    let plain = plain_chunks(&input[..input.len().min(max)]);
+    for (at, &byte) in input
+        .iter()
+        .enumerate()
+        .take(max.saturating_add(1))
+        .skip(plain)
+    {
         match TARGET[usize::from(byte)] {
             Class::Plain => {}
             Class::End if byte == b' ' && at > 0 => return Ok(Scanned { len: at, escapes }),
@@ -153,6 +159,23 @@ fn scan_target(input: &[u8], max: usize) -> Result<Scanned, Stop> {
     } else {
         Err(Stop::NeedMore)
     }
+}
+
+/// So many bytes at the front are [`Class::Plain`], looked at sixteen at once: mostly all but the last few.
+fn plain_chunks(input: &[u8]) -> usize {
+    let is_plain = |b: u8| {
+        (b > b' ')
+            & (b < 0x7F)
+            & (b != b'?')
+            & (b != b'`')
+            & (b != b'"')
+            & (b != b'#')
+            & (b != b'<')
+            & (b != b'>')
+    };
+    let chunks = input.as_chunks::<16>().0.iter();
+    let every = |chunk: &&[u8; 16]| chunk.iter().fold(true, |every, &b| every & is_plain(b));
+    16 * chunks.take_while(every).count()
 }
 
 /// Where the path of an absolute target begins; the authority is only checked, because nothing here is routed by host.

@@ -417,3 +417,20 @@ proptest! {
         prop_assert!(actix_web::http::Uri::try_from(forwarded).is_ok());
     }
 }
+
+#[test]
+fn what_is_looked_at_sixteen_bytes_at_once_is_plain_by_the_table() {
+    for byte in 0..=u8::MAX {
+        let is_plain = TARGET[usize::from(byte)] == Class::Plain;
+        for at in 0..16 {
+            let mut chunk = [b'a'; 17];
+            chunk[at] = byte;
+            assert_eq!(
+                plain_chunks(&chunk),
+                if is_plain { 16 } else { 0 },
+                "{byte}"
+            );
+        }
+    }
+    assert_eq!(plain_chunks(&[b'a'; 15]), 0);
+}
