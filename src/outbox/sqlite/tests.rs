@@ -2,15 +2,16 @@
 
 mod note;
 mod opening;
+mod statements;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rusqlite::{Connection, StatementStatus};
+use rusqlite::Connection;
 
-use super::{Sqlite, schema};
+use super::Sqlite;
 use crate::outbox::sample::{Folder, NOW, delivery, id, message};
 use crate::outbox::{
     Appended, Filter, Lane, Once, Outbox as _, Progress, Retention, State, StoreError,
@@ -434,27 +435,4 @@ fn a_filter_that_finds_little_finds_it_page_by_page() {
     assert_eq!(found, [0, 0, 1]);
     assert_eq!(third.messages[0][0].id, id(1));
     assert_eq!(third.next, None);
-}
-
-/// SQLite prepares a statement anew when a bound value could change its plan, for 10 µs a time.
-#[test]
-fn no_statement_is_prepared_anew_for_another_value() {
-    let folder = Folder::new();
-    let outbox = open(&folder.file());
-
-    for sql in [
-        schema::HEAD,
-        schema::LIST,
-        schema::EXPIRE,
-        schema::ONCE_EXPIRE,
-    ] {
-        let mut statement = outbox.connection.prepare(sql).unwrap();
-        for value in 1..=3 {
-            statement.raw_bind_parameter(1, value).unwrap();
-            statement.raw_bind_parameter(2, value).unwrap();
-            let mut rows = statement.raw_query();
-            while rows.next().unwrap().is_some() {}
-        }
-        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
-    }
 }
