@@ -92,8 +92,7 @@ impl Courier {
 
     /// Delivers until the process stops; what is in flight then is finished within the grace.
     pub async fn run(&self) {
-        let mut phases = self.desk.queue.phases();
-        let over = std::pin::pin!(phases.wait_for(|phase| *phase == Phase::Over));
+        let over = std::pin::pin!(self.desk.queue.reached(Phase::Over));
         let round = std::pin::pin!(self.go_round());
         select(round, over).await;
         self.desk.queue.enter_phase(Phase::Drained);

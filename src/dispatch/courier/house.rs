@@ -47,8 +47,7 @@ impl Courier {
 
     /// Forgets old receipts and keys from time to time, and has tokens renewed, until the process stops.
     pub async fn keep_house(&self) {
-        let mut phases = self.desk.queue.phases();
-        let over = std::pin::pin!(phases.wait_for(|phase| *phase == Phase::Over));
+        let over = std::pin::pin!(self.desk.queue.reached(Phase::Over));
         let chores = join(
             self.forget_old(),
             self.dispatcher.look_after_installations(),
@@ -57,7 +56,6 @@ impl Courier {
     }
 
     async fn forget_old(&self) {
-        let mut phases = self.desk.queue.phases();
         loop {
             let retention = self.settings.retention;
             loop {
@@ -76,7 +74,7 @@ impl Courier {
                     }
                 }
             }
-            let stopping = phases.wait_for(|phase| *phase != Phase::Serving);
+            let stopping = self.desk.queue.reached(Phase::Stopping);
             if tokio::time::timeout(EXPIRE_EVERY, stopping).await.is_ok() {
                 return;
             }

@@ -29,11 +29,10 @@ impl Dispatcher {
             return;
         };
         self.seal_anew().await;
-        let mut phases = queue.phases();
         while queue.phase() == Phase::Serving {
             let rest = self.renew_due().await;
             let woken = std::pin::pin!(self.shared.installations.wake.notified());
-            let stopping = std::pin::pin!(phases.wait_for(|phase| *phase != Phase::Serving));
+            let stopping = std::pin::pin!(queue.reached(Phase::Stopping));
             // Whichever comes first: then it is looked again, or it is over.
             drop(tokio::time::timeout(rest, select(woken, stopping)).await);
         }

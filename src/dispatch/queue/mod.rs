@@ -374,13 +374,8 @@ impl Queue {
     /// Ready when the process is that far with stopping.
     pub async fn reached(&self, phase: Phase) {
         // The sender lives as long as this queue.
-        self.phases().wait_for(|now| *now >= phase).await.ok();
-    }
-
-    /// The phases, for whoever waits.
-    #[must_use]
-    pub fn phases(&self) -> watch::Receiver<Phase> {
-        self.phase.subscribe()
+        let mut phases = self.phase.subscribe();
+        phases.wait_for(|now| *now >= phase).await.ok();
     }
 }
 
