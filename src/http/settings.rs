@@ -54,7 +54,7 @@ pub const VARS: &[Var] = &[
         name: "PUBLIC_URL",
         default: "",
         secret: false,
-        doc: "where callers reach the proxy, for the links in answers",
+        doc: "where callers reach the proxy, for the links in answers; where GET posts, a message cannot link to a post there",
     },
     Var {
         name: "WORKERS",

@@ -1,16 +1,20 @@
 //! B9: a message that holds the URL of a post, where GET posts: what a chat server fetches to show a preview posts nothing.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
-    Mattermost, Proxy, Response, Setup, Slack, Teams, Upstream, percent_encode, printed, unlimited,
+    Mattermost, Proxy, Response, Setup, Slack, Teams, Upstream, percent_encode, printed,
+    printed_for, unlimited,
 };
 
 /// What the fake chat servers' names lead to is the proxy under test.
 const HOST: &str = "proxy.example.org";
 const BREAKS: [char; 2] = ['\u{200B}', '\u{2060}'];
 /// An agent that does not say that it makes a preview.
-const AGENT: [(&str, &str); 1] = [("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")];
+const AGENT: [(&str, &str); 1] = [(
+    "User-Agent",
+    "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+)];
 
 /// How a post's URL may be written; the path follows.
 const SPELLINGS: &[&str] = &[
@@ -30,7 +34,7 @@ const SPELLINGS: &[&str] = &[
     "(https://proxy.example.org{})",
     "https://proxy.example.org/.{}",
     "https://proxy.example.org/x/..{}",
-    "https://proxy.example.org/po\u{1B}[0mst/../{}",
+    "https://\u{1B}[1mproxy.example.org\u{1B}[0m{}",
     "{\"url\":\"https://proxy.example.org{}\"}",
     "one line\nhttps://proxy.example.org{}\nand one more",
     "192.0.2.1 - - \"GET https://proxy.example.org{} HTTP/1.1\" 200",
@@ -136,20 +140,30 @@ fn target(link: &str) -> Option<String> {
         match segment {
             "." => {}
             ".." => drop(segments.pop()),
-            "" if !segments.is_empty() => {}
             // What is escaped already stays.
-            other => segments.push(percent_encode(other).replace("%25", "%").replace("%3A", ":")),
+            other => segments.push(
+                percent_encode(other)
+                    .replace("%25", "%")
+                    .replace("%3A", ":"),
+            ),
         }
     }
-    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
     Some(format!("/{}{query}", segments.join("/")))
 }
 
 /// Follows every link in what the platforms got, as for a preview; how many there were.
 fn preview(platforms: &Platforms, proxy: &Proxy) -> usize {
     let texts = platforms.texts();
-    let targets: std::collections::BTreeSet<String> =
-        texts.iter().flat_map(|text| links(text)).filter_map(target).collect();
+    let targets: std::collections::BTreeSet<String> = texts
+        .iter()
+        .flat_map(|text| links(text))
+        .filter_map(target)
+        .collect();
     for target in &targets {
         proxy.request("GET", target, &AGENT);
     }
@@ -157,7 +171,7 @@ fn preview(platforms: &Platforms, proxy: &Proxy) -> usize {
 }
 
 fn texts(channel: &str) -> Vec<String> {
-    let path = |n: usize| format!("/post/channel/{channel}/msg/previewed-{n}");
+    let path = |n: usize| format!("/post/channel/{channel}/msg/previewed-{n:02}");
     (0..)
         .zip(SPELLINGS)
         .map(|(n, spelling)| spelling.replace("{}", &path(n)))
@@ -173,15 +187,26 @@ fn assert_delivered(answer: &Response, text: &str) {
 #[test]
 fn a_preview_of_an_own_url_posts_nothing() {
     let platforms = Platforms::start();
-    let proxy = platforms.setup().set("PUBLIC_URL", format!("https://{HOST}")).start();
+    platforms.slack.grant("chat:write.customize");
+    let proxy = platforms
+        .setup()
+        .set("PUBLIC_URL", format!("https://{HOST}"))
+        .start();
     for channel in platforms.channels() {
         for text in texts(&channel) {
-            for query in [&[][..], &[("format", "plain")], &[("title", &*text), ("as", "CI"), ("level", "error")]] {
+            for query in [
+                &[][..],
+                &[("format", "plain")],
+                &[("title", &*text), ("as", "CI"), ("level", "error")],
+            ] {
                 assert_delivered(&proxy.post_message(&channel, &text, query), &text);
             }
         }
         let name = format!("{HOST}/post/channel/demo/msg/x");
-        assert_delivered(&proxy.post_message(&channel, "named", &[("as", &name)]), &name);
+        assert_delivered(
+            &proxy.post_message(&channel, "named", &[("as", &name)]),
+            &name,
+        );
     }
     let posts = platforms.posts();
 
@@ -205,10 +230,10 @@ fn a_preview_posts_where_the_proxy_does_not_know_its_url() {
     preview(&platforms, &proxy);
 
     let posts = platforms.mattermost.posts();
-    for n in 0..SPELLINGS.len() {
-        let text = format!("previewed-{n}");
+    for (n, spelling) in SPELLINGS.iter().enumerate() {
+        let text = format!("previewed-{n:02}");
         let is_posted = posts.iter().any(|post| post.message.starts_with(&text));
-        assert!(is_posted, "{}", SPELLINGS[n]);
+        assert!(is_posted, "{spelling}");
     }
 }
 
@@ -225,7 +250,12 @@ fn nothing_else_is_changed() {
         "post /post/ and proxy.example.org",
     ];
     let mattermost = Mattermost::start();
-    let setup = || unlimited().with(&mattermost).without_limits().set("PUBLIC_URL", &own);
+    let setup = || {
+        unlimited()
+            .with(&mattermost)
+            .without_limits()
+            .set("PUBLIC_URL", &own)
+    };
     let channel = format!("mattermost:{}", mattermost.channel("builds"));
 
     let proxy = setup().set("ALLOW_GET", "true").start();
@@ -235,7 +265,7 @@ fn nothing_else_is_changed() {
     let dry = proxy.post_message(&channel, text, &[("dry", "1")]).json();
     let encoded = proxy.get("/%70ost/channel/demo/msg/hi");
     let silent = setup().set("ALLOW_GET", "false").start();
-    assert_delivered(&silent.post_message(&channel, text, &[("link", text)]), text);
+    assert_delivered(&silent.post_message(&channel, text, &[]), text);
 
     let posts = mattermost.posts();
     let messages: Vec<&str> = posts.iter().map(|post| post.message.as_str()).collect();
@@ -266,20 +296,42 @@ fn a_link_to_a_post_is_refused_where_get_posts() {
 
     assert_eq!(refused.verdict(), (400, "bad-option".into()));
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("'link'") && detail.contains("ALLOW_GET=false"), "{detail}");
+    assert!(
+        detail.contains("'link'") && detail.contains("ALLOW_GET=false"),
+        "{detail}"
+    );
     assert!(!detail.contains(HOST), "{detail}");
     assert_eq!(taken.map(|answer| answer.status), [200; 3]);
 }
 
-/// B9: a signature is made over what was typed.
+/// B9: the signature is over what was typed.
 #[test]
-fn a_signed_own_url_is_good_and_defused() {
-    let key = "k".repeat(32);
+fn a_signed_message_with_an_own_url_is_good() {
+    let token = "a-secret-of-the-ci-system";
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str())];
     let proxy = unlimited()
         .set("PUBLIC_URL", format!("https://{HOST}"))
         .set("ALLOW_GET", "true")
-        .set("ALLOW_ANONYMOUS", "true")
-        .set("SIGNING_KEYS", &key)
+        .set("PROXY_TOKENS", format!("ci={token}"))
+        .set("SIGNING_KEYS", "a-signing-key-of-more-than-32-characters")
         .start();
-    drop(proxy);
+    let text = format!("see https://{HOST}/post/channel/demo/msg/hi");
+    let wish = json!({"channel": "demo", "message": text, "scope": "m", "expires": "1d", "options": {"title": text}});
+    let signed = proxy
+        .send("POST", "/sign", &headers, wish.to_string())
+        .json();
+
+    let posted = proxy.post(signed["target"].as_str().unwrap());
+
+    assert_delivered(&posted, &text);
+    let printed = printed_for(&proxy, &headers);
+    assert!(
+        printed.iter().all(|line| !line.contains("/post/")),
+        "{printed:?}"
+    );
+    assert!(
+        printed.concat().replace(BREAKS, "").contains(&text),
+        "{printed:?}"
+    );
 }
