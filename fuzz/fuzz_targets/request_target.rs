@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(text.as_bytes(), bytes);
         }
     }
-    if let Ok((channel, message, _)) = Decoded::read(channel, form, query.as_bytes()).check() {
+    if let Ok((channel, message, _)) = Decoded::read(channel, form, query.as_bytes()).check(None) {
         assert!(!channel.as_str().trim().is_empty());
         assert!(!message.as_str().trim().is_empty());
         assert!(!message.as_str().contains(['\0', '\r', '\u{1B}', '\u{202E}']));

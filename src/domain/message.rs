@@ -8,6 +8,7 @@ use std::str::Chars;
 
 use memchr::memchr;
 
+use super::own_url::OwnUrl;
 use super::scan;
 
 /// Text of a post: not blank, LF line ends, no control characters but tab and LF, no bidi overrides.
@@ -51,6 +52,13 @@ impl Message {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Makes the URLs in it that post here no links.
+    pub fn defuse(&mut self, own: &OwnUrl) {
+        if let Some(text) = own.defused(&self.text) {
+            self.text = text;
+        }
     }
 
     /// How many characters became U+FFFD.

@@ -31,6 +31,7 @@ pub mod look;
 pub mod mention;
 pub mod message;
 pub mod options;
+pub mod own_url;
 pub mod percent;
 pub mod quota;
 pub mod retry;

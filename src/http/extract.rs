@@ -3,6 +3,7 @@
 use crate::domain::channel::{Channel, ChannelError};
 use crate::domain::message::{Message, MessageError};
 use crate::domain::options::{MessagePlace, OptionError, PostOptions};
+use crate::domain::own_url::OwnUrl;
 use crate::domain::percent::{DecodeError, decode, decode_base64url};
 
 use super::problem::{Code, Problem};
@@ -43,20 +44,40 @@ impl Decoded {
         }
     }
 
-    /// Checks everything.
+    /// Checks everything. `own` is this proxy's URL where a GET to it posts: then no text may link to a post.
     ///
     /// # Errors
     /// The [`Problem`] of the first thing that is wrong: channel, options, message.
-    pub fn check(self) -> Result<(Channel, Message, PostOptions), Problem> {
+    pub fn check(self, own: Option<&OwnUrl>) -> Result<(Channel, Message, PostOptions), Problem> {
         let channel = self.channel.map_err(|e| encoding("the channel", e))?;
         let channel = Channel::parse(&channel).map_err(channel_problem)?;
         if let Some(fault) = self.fault {
             return Err(option_problem(fault));
         }
         let message = self.message.map_err(|e| encoding("the message", e))?;
-        let message = Message::parse(&message).map_err(message_problem)?;
-        Ok((channel, message, self.options))
+        let mut message = Message::parse(&message).map_err(message_problem)?;
+        let mut options = self.options;
+        if let Some(own) = own {
+            message.defuse(own);
+            defuse(&mut options, own)?;
+        }
+        Ok((channel, message, options))
     }
+}
+
+/// Makes the texts of the options no links to a post, and refuses a link that is one: broken, it would lead nowhere.
+fn defuse(options: &mut PostOptions, own: &OwnUrl) -> Result<(), Problem> {
+    let link = options.link.as_ref();
+    if link.is_some_and(|link| own.is_in(link.as_str())) {
+        let detail = "the option 'link' holds a URL of this proxy that posts, and whatever follows it, a preview too, would post, because GET posts here; link to something else, or set ALLOW_GET=false";
+        return Err(Problem::new(Code::BadOption, detail));
+    }
+    for text in [&mut options.title, &mut options.as_name] {
+        if let Some(defused) = text.as_deref().and_then(|text| own.defused(text)) {
+            *text = Some(defused);
+        }
+    }
+    Ok(())
 }
 
 fn encoding(what: &str, error: DecodeError) -> Problem {

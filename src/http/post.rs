@@ -61,7 +61,8 @@ impl<'a> Request<'a> {
         self.facts.caller = Some(caller.name().to_owned());
         self.limit_caller(caller)?;
         refuse_loop(self.context.request.headers())?;
-        let (channel, message, options) = decoded.check()?;
+        let (channel, message, options) =
+            decoded.check(self.context.state.settings.own_url.as_ref())?;
         let options = self.with_key(options)?;
         let patience = self.patience(&options)?;
         self.refuse_if_full()?;

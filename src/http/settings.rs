@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use envconfig::Envconfig;
 
+use crate::domain::own_url::OwnUrl;
 use crate::domain::secret::Secret;
 use crate::domain::web_url::WebUrl;
 use crate::env::{Reader, Var, parse_bool, parse_bytes, parse_duration};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub workers: usize,
     /// `PUBLIC_URL` without a slash at its end, or empty.
     pub public_url: String,
+    /// The same where GET posts: there a message must not link to a post.
+    pub own_url: Option<OwnUrl>,
     /// `MAX_BODY`
     pub max_body_bytes: usize,
     /// `MAX_URL`
@@ -51,7 +54,7 @@ pub const VARS: &[Var] = &[
         name: "PUBLIC_URL",
         default: "",
         secret: false,
-        doc: "where callers reach the proxy, for the links in answers",
+        doc: "where callers reach the proxy, for the links in answers; where GET posts, a message cannot link to a post there",
     },
     Var {
         name: "WORKERS",
@@ -140,6 +143,18 @@ impl Settings {
         let workers = std::thread::available_parallelism()
             .map_or(1, usize::from)
             .min(64);
+        let public_url = reader.value(
+            "PUBLIC_URL",
+            vars.public_url.as_deref(),
+            String::new(),
+            |text| WebUrl::parse(text).map(|url| url.base().to_owned()),
+        );
+        let get_posts = reader.value(
+            "ALLOW_GET",
+            vars.allow_get.as_deref(),
+            open && host.is_loopback(),
+            parse_bool,
+        );
         Self {
             host,
             port: reader.value("PORT", vars.port.as_deref(), 3000, |text| {
@@ -151,12 +166,8 @@ impl Settings {
                     .filter(|n| (1..=64).contains(n))
                     .ok_or("expected a number from 1 to 64")
             }),
-            public_url: reader.value(
-                "PUBLIC_URL",
-                vars.public_url.as_deref(),
-                String::new(),
-                |text| WebUrl::parse(text).map(|url| url.base().to_owned()),
-            ),
+            own_url: OwnUrl::parse(&public_url).filter(|_| get_posts),
+            public_url,
             max_body_bytes: reader.value(
                 "MAX_BODY",
                 vars.max_body.as_deref(),
@@ -170,12 +181,7 @@ impl Settings {
                         .ok_or("expected at most 64KiB")
                 })
             }),
-            get_posts: reader.value(
-                "ALLOW_GET",
-                vars.allow_get.as_deref(),
-                open && host.is_loopback(),
-                parse_bool,
-            ),
+            get_posts,
             metrics_token: vars
                 .metrics_token
                 .map(|token| Secret::new(token.trim().to_owned())),

@@ -3,6 +3,7 @@
 mod bodies;
 mod decoding;
 mod methods;
+mod own_url;
 mod queries;
 mod repeats;
 mod sizes;

@@ -88,7 +88,7 @@ pub(in super::super) async fn answer(
     let decoded = decoded(&target);
     let channel = decoded.channel.clone().unwrap_or_default();
     let message = decoded.message.clone().unwrap_or_default();
-    let (parsed, _, options) = decoded.check()?;
+    let (parsed, _, options) = decoded.check(state.settings.own_url.as_ref())?;
     let destinations = context.resolve(&parsed)?;
     let deadline = state.clock.now() + DEADLINE;
     context.check_scope(caller, &destinations, deadline).await?;
