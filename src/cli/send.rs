@@ -183,6 +183,9 @@ fn unresolved(error: &ResolveError) -> String {
         ResolveError::UnknownAlias => {
             "CHANNEL: only aliases are posted to (ONLY_ALIASES), and this is none; add it to CHANNELS".to_owned()
         }
+        ResolveError::Url => {
+            "CHANNEL: a URL is no channel; give the webhook a name in CHANNELS and write that".to_owned()
+        }
     }
 }
 

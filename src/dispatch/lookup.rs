@@ -56,6 +56,16 @@ impl Lookups {
         answer
     }
 
+    /// The id of a name that was found not long ago.
+    pub(super) fn known_id(
+        &self,
+        backend: &'static str,
+        name: &str,
+        now: Duration,
+    ) -> Option<String> {
+        self.remembered(&(backend, name.to_owned()), now)?.ok()
+    }
+
     fn turn(&self, backend: &'static str) -> Turn {
         let mut asking = self
             .asking

@@ -22,6 +22,7 @@ pub mod manage;
 mod notice;
 mod own;
 mod pacing;
+mod place;
 pub mod queue;
 pub mod relay;
 pub mod send;
@@ -340,21 +341,6 @@ impl Dispatcher {
             is_named: true,
             webhook_hash: None,
         })
-    }
-
-    /// Whether two different spellings may mean the same channel, because one of them is a name.
-    #[must_use]
-    pub fn may_be_same(&self, one: &Destination, other: &Destination) -> bool {
-        one.backend == other.backend && (self.is_name(one) || self.is_name(other))
-    }
-
-    /// Whether this is a name, whose id only the platform knows.
-    #[must_use]
-    pub fn is_name(&self, destination: &Destination) -> bool {
-        match (&destination.address, self.shared.sender(destination)) {
-            (Address::Target(target), Some((_, sender))) => sender.is_name(target),
-            _ => false,
-        }
     }
 
     /// Asks every configured platform for the state of its credentials, all at once.

@@ -116,6 +116,9 @@ pub enum ResolveError {
     /// `ONLY_ALIASES`, or no backend that takes targets.
     #[error("no such alias")]
     UnknownAlias,
+    /// A URL, perhaps a webhook's: then it is a credential.
+    #[error("a URL is no channel")]
+    Url,
 }
 
 /// The name of the backend that is always there.
@@ -234,6 +237,9 @@ impl Directory {
         }
         if self.only_aliases {
             return Err(ResolveError::UnknownAlias);
+        }
+        if channel.as_str().contains("://") {
+            return Err(ResolveError::Url);
         }
         let (backend, target) = match prefixed(&self.backends, channel.as_str()) {
             Some(found) => found,

@@ -79,8 +79,11 @@ impl std::fmt::Debug for Message {
 /// `None` when nothing visible is left.
 #[must_use]
 pub fn clean_line(decoded: &str) -> Option<String> {
+    if decoded.contains('\0') {
+        return None;
+    }
     let (text, _) = clean(decoded);
-    let line = text.replace(['\n', '\t', '\0'], " ");
+    let line = text.replace(['\n', '\t'], " ");
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
 }

@@ -2,6 +2,8 @@
 
 use http::Uri;
 
+use super::message::is_forbidden;
+
 /// An absolute `http` or `https` URL without credentials.
 ///
 /// `Debug` shows the host alone: a webhook's path is its credential.
@@ -22,8 +24,13 @@ pub enum WebUrlError {
     #[error("a URL with credentials before the host is not accepted")]
     Credentials,
     /// A space, a control or a character that a URL must escape.
-    #[error("a space or control character in the URL; percent-encode it")]
+    #[error("a space, control character or bidi override in the URL; percent-encode it")]
     BadCharacter,
+}
+
+/// What must be escaped in a URL, and what would make people see another one.
+fn is_unsafe(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_forbidden(c)
 }
 
 impl WebUrl {
@@ -35,7 +42,7 @@ impl WebUrl {
     /// # Errors
     /// [`WebUrlError`] says what was expected.
     pub fn parse(text: &str) -> Result<Self, WebUrlError> {
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if text.chars().any(is_unsafe) {
             return Err(WebUrlError::BadCharacter);
         }
         let (scheme, rest) = text.split_once("://").ok_or(WebUrlError::NotAbsolute)?;

@@ -1,5 +1,7 @@
 //! From failed deliveries to the problem that says so.
 
+use std::time::Duration;
+
 use crate::domain::delivery::{Failure, PlatformCode, Refusal};
 
 use super::problem::{Code, Problem};
@@ -34,9 +36,14 @@ pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
         return problem;
     }
     let asked = failures.iter().filter_map(Failure::retry_after).max();
-    problem.retry_after_s(asked.map_or(RETRY_AFTER_S, |wait| {
+    problem.retry_after_s(wait_s(asked))
+}
+
+/// `Retry-After` for what the platform asked for, if it did.
+pub(super) fn wait_s(asked: Option<Duration>) -> u64 {
+    asked.map_or(RETRY_AFTER_S, |wait| {
         wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-    }))
+    })
 }
 
 pub(super) fn code_of(failure: &Failure) -> Code {

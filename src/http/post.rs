@@ -67,6 +67,10 @@ impl<'a> Request<'a> {
         let patience = self.patience(&options)?;
         self.refuse_if_full()?;
         let destinations = self.resolve(&channel)?;
+        // Before the limits: who may not post there must not use them up.
+        self.context
+            .check_scope(caller, &destinations, patience.deadline)
+            .await?;
         self.limit_post(&destinations)?;
         let rules = Rules {
             max: self.context.state.settings.max_body_bytes,
@@ -168,9 +172,14 @@ impl<'a> Request<'a> {
     }
 
     fn limit_post(&mut self, destinations: &[Destination]) -> Result<(), Problem> {
-        let limits = &self.context.state.limits;
+        let Context {
+            state, dispatcher, ..
+        } = self.context;
+        let limits = &state.limits;
         for destination in destinations {
-            self.note_limit(1, limits.channel(limits.key(destination)))?;
+            // By its place: another spelling has no budget of its own.
+            let place = dispatcher.place(destination);
+            self.note_limit(1, limits.channel(limits.key(&*place)))?;
         }
         self.note_limit(2, limits.global())
     }
@@ -188,6 +197,10 @@ impl<'a> Request<'a> {
                 Ok(())
             }
             Err(refused) => {
+                if let Some(known) = self.standings.known.get_mut(place) {
+                    // That of another destination; a policy is listed once.
+                    *known = None;
+                }
                 self.standings.refused = Some(refused);
                 self.context.state.metrics.limited(refused.policy.name());
                 let seconds = refused.retry_after_s();
@@ -280,6 +293,10 @@ impl Context<'_> {
             ResolveError::UnknownAlias => Problem::new(
                 Code::UnknownChannel,
                 "this proxy posts only to its aliases, and this is none of them; the operator adds one to CHANNELS",
+            ),
+            ResolveError::Url => Problem::new(
+                Code::UnknownChannel,
+                "a URL is no channel; an incoming webhook's is a credential: the operator gives it a name in CHANNELS, which is written instead",
             ),
         })
     }

@@ -109,9 +109,6 @@ impl Request<'_> {
     async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let dispatcher = self.context.dispatcher;
         let Patience { deadline, is_async } = submission.patience;
-        self.context
-            .check_scope(submission.caller, submission.destinations, deadline)
-            .await?;
         let once = self.once(&submission);
         let aims = submission
             .destinations
