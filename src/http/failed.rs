@@ -61,6 +61,17 @@ pub(super) fn code_of(failure: &Failure) -> Code {
     }
 }
 
+/// The same of a failure that was stored, by its word ([`Failure::word`]).
+pub(super) fn code_of_word(word: &str) -> Code {
+    match word {
+        "unknown-channel" => Code::UnknownChannel,
+        "too-long" => Code::MessageTooLong,
+        // The platform never said no.
+        "expired" => Code::BackendUnavailable,
+        _ => Code::BackendRejected,
+    }
+}
+
 pub(super) fn platform_code(failure: &Failure) -> Option<PlatformCode> {
     match failure {
         Failure::Refused { platform_code, .. } => platform_code.clone(),

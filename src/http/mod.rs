@@ -25,6 +25,7 @@ mod post;
 mod preview;
 mod problems;
 mod reader;
+mod repeat;
 mod replay;
 mod reply;
 pub mod route;
@@ -55,7 +56,7 @@ use guard::{ConnectionCap, Refusal, refusal_of};
 use limit::{Limits, rate_limit_header};
 use log_budget::LogBudget;
 use problem::{Code, Problem};
-use receipt::Receipt;
+use repeat::{Made, Remembered};
 use replay::Replays;
 use reply::{PostHeaders, Reply};
 use route::Route;
@@ -94,8 +95,8 @@ pub struct State {
     checked: tokio::sync::Mutex<Option<Instant>>,
     stopping: tokio::sync::watch::Sender<bool>,
     refused: AtomicU64,
-    gets: Replays<Receipt>,
-    onces: Replays<([u8; 16], Receipt)>,
+    gets: Replays<Made>,
+    onces: Replays<Remembered>,
     streams: Arc<events::Streams>,
     lists: page::lists::Lists,
     openapi: OnceLock<Vec<u8>>,

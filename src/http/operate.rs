@@ -10,6 +10,7 @@ use super::Context;
 use super::caller::secret_of;
 use super::openapi::{Surface, document};
 use super::problem::{Code, Problem};
+use super::reader::too_many;
 use super::receipt::json_line;
 use super::reply::{JSON, Reply};
 
@@ -116,7 +117,10 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
     let state = context.state;
     if let Some(token) = &state.settings.metrics_token {
         let sent = secret_of(context.request.headers()).ok().flatten();
-        if !sent.is_some_and(|sent| token.matches(&sent)) {
+        if !sent.as_ref().is_some_and(|sent| token.matches(sent)) {
+            context
+                .denied(sent.is_some())
+                .map_err(|refused| too_many(&refused))?;
             let detail = "the counters need 'Authorization: Bearer <METRICS_TOKEN>'";
             return Err(Problem::new(Code::Unauthorized, detail));
         }

@@ -9,6 +9,7 @@ use actix_web::web;
 
 use crate::dispatch::PRODUCT;
 use crate::domain::channel::{Channel, Destination, ResolveError};
+use crate::domain::delivery::DeliveryId;
 use crate::domain::options::{PostOptions, parse_key, parse_wait};
 use crate::domain::signing::Signed;
 use crate::outbox::StoreHealth;
@@ -18,9 +19,10 @@ use super::body::{self, Rules};
 use super::caller::{Caller, Denied, limit_unit};
 use super::extract::Decoded;
 use super::failed::RETRY_AFTER_S;
-use super::limit::{Refused, Standing};
+use super::limit::{Policy, Refused, Standing};
 use super::preview::is_preview;
 use super::problem::{Code, Problem};
+use super::reader::too_many;
 use super::receipt::Receipt;
 use super::route::{Form, Route};
 use super::span::Facts;
@@ -65,7 +67,6 @@ impl<'a> Request<'a> {
             decoded.check(self.context.state.settings.own_url.as_ref())?;
         let options = self.with_key(options)?;
         let patience = self.patience(&options)?;
-        self.refuse_if_full()?;
         let destinations = self.resolve(&channel)?;
         // Before the limits: who may not post there must not use them up.
         self.context
@@ -82,6 +83,7 @@ impl<'a> Request<'a> {
         body::read(self.context.request.headers(), payload, rules).await?;
         // Boxed: it is handed on several times.
         let submission = Box::new(Submission {
+            id: DeliveryId::generate(),
             caller,
             channel: channel.as_str(),
             message,
@@ -121,14 +123,9 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    fn authorise(&self, decoded: &Decoded) -> Result<Caller<'a>, Problem> {
+    fn authorise(&mut self, decoded: &Decoded) -> Result<Caller<'a>, Problem> {
         let context: &'a Context<'a> = self.context;
-        let Context {
-            state,
-            request,
-            address,
-            ..
-        } = context;
+        let Context { state, request, .. } = context;
         let signed = Signed {
             channel: decoded.channel.as_deref().unwrap_or_default(),
             message: decoded.message.as_deref().unwrap_or_default(),
@@ -142,19 +139,21 @@ impl<'a> Request<'a> {
             Ok(caller) => return Ok(caller),
             Err(denied) => denied,
         };
-        state.metrics.unauthorized();
-        let key = state.limits.key(limit_unit(*address));
         let tried = match denied {
-            Denied::Bad => state.limits.bad_credentials(key),
-            Denied::Missing => state.limits.spent_credentials(key),
-            Denied::Expired => Ok(()),
+            Denied::Bad => context.denied(true),
+            Denied::Missing => context.denied(false),
+            Denied::Expired => {
+                state.metrics.unauthorized();
+                Ok(())
+            }
         };
         if let Err(refused) = tried {
-            state.metrics.limited(refused.policy.name());
-            let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
-            return Err(
-                Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s())
-            );
+            // To those outside it is a limit of the caller: its address has none left.
+            self.standings.refused = Some(Refused {
+                policy: Policy::Caller,
+                ..refused
+            });
+            return Err(too_many(&refused));
         }
         Err(denied_problem(denied))
     }
@@ -239,10 +238,16 @@ impl<'a> Request<'a> {
 
     /// The idempotency key may also stand in a header.
     fn with_key(&self, options: PostOptions) -> Result<PostOptions, Problem> {
-        let Some(header) = self.context.request.headers().get(IDEMPOTENCY_KEY) else {
+        let mut given = self.context.request.headers().get_all(IDEMPOTENCY_KEY);
+        let Some(header) = given.next() else {
             return Ok(options);
         };
         let bad = |detail| Problem::new(Code::BadOption, detail);
+        if given.any(|other| other != header) {
+            return Err(bad(
+                "the header Idempotency-Key is there twice, with different keys; send one",
+            ));
+        }
         let key = header.to_str().ok().and_then(parse_key).ok_or_else(|| {
             bad("the header Idempotency-Key takes 1 to 255 visible ASCII characters")
         })?;
@@ -258,7 +263,7 @@ impl<'a> Request<'a> {
     }
 
     /// A full disk takes no promise; deliveries go on (contract, section 4).
-    fn refuse_if_full(&self) -> Result<(), Problem> {
+    pub(super) fn refuse_if_full(&self) -> Result<(), Problem> {
         let desk = self.context.dispatcher.desk();
         if desk.is_some_and(|desk| desk.store.health() != StoreHealth::Ok) {
             let detail =
@@ -324,7 +329,13 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
             .flat_map(|value| value.split([',', ';']))
             .map(str::trim)
     };
-    let wait = items().find_map(|item| parse_wait(item.strip_prefix("wait=")?));
+    let wait = items().find_map(|item| {
+        let (name, value) = item.split_once('=')?;
+        let is_wait = name.trim_end().eq_ignore_ascii_case("wait");
+        let value = value.trim_start();
+        let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        parse_wait(quoted.unwrap_or(value)).filter(|_| is_wait)
+    });
     let is_async = || items().any(|item| item.eq_ignore_ascii_case("respond-async"));
     wait.or_else(|| is_async().then_some(Duration::ZERO))
 }

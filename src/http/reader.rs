@@ -8,7 +8,32 @@ use crate::outbox::Row;
 
 use super::Context;
 use super::caller::{Caller, limit_unit, secret_of};
+use super::limit::Refused;
 use super::problem::{Code, Problem};
+
+impl Context<'_> {
+    /// Notes a request without good credentials, `tried` if it sent bad ones.
+    ///
+    /// # Errors
+    /// [`Refused`] once its address has tried too many.
+    pub(super) fn denied(&self, tried: bool) -> Result<(), Refused> {
+        let limits = &self.state.limits;
+        self.state.metrics.unauthorized();
+        let key = limits.key(limit_unit(self.address));
+        let taken = if tried {
+            limits.bad_credentials(key)
+        } else {
+            limits.spent_credentials(key)
+        };
+        taken.inspect_err(|refused| self.state.metrics.limited(refused.policy.name()))
+    }
+}
+
+/// What somebody is told who has tried too many bad credentials.
+pub(super) fn too_many(refused: &Refused) -> Problem {
+    let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
+    Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s())
+}
 
 /// Somebody who may read.
 pub(super) struct Reader<'a> {
@@ -21,7 +46,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// A [`Problem`] for whoever has no good token and needs one.
     pub(super) fn of(context: &Context<'a>) -> Result<Self, Problem> {
-        let Context { state, address, .. } = context;
+        let Context { state, .. } = context;
         if state.callers.is_open() {
             return Ok(Self { token: None });
         }
@@ -33,19 +58,9 @@ impl<'a> Reader<'a> {
         if token.is_some() {
             return Ok(Self { token });
         }
-        state.metrics.unauthorized();
-        let key = state.limits.key(limit_unit(*address));
-        let tried = if sent.is_some() {
-            state.limits.bad_credentials(key)
-        } else {
-            state.limits.spent_credentials(key)
-        };
-        if let Err(refused) = tried {
-            let detail = "too many requests with bad credentials came from this address; good credentials are still accepted";
-            return Err(
-                Problem::new(Code::RateLimited, detail).retry_after_s(refused.retry_after_s())
-            );
-        }
+        context
+            .denied(sent.is_some())
+            .map_err(|refused| too_many(&refused))?;
         let detail = "this is for holders of a proxy token; send 'Authorization: Bearer <secret>' with a secret of PROXY_TOKENS";
         Err(Problem::new(Code::Unauthorized, detail))
     }

@@ -263,14 +263,11 @@ pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
 
 /// How much a media type is liked, in thousandths; 0 if it is not named. Of equals, the first wins.
 fn quality(headers: &HeaderMap, media: &[&str]) -> i32 {
-    let Some(accept) = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return 0;
-    };
-    accept
-        .split(',')
+    // Several fields are one list (RFC 9110, 5.3).
+    headers
+        .get_all(header::ACCEPT)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|accept| accept.split(','))
         .zip(0i32..)
         .filter_map(|(item, position)| {
             let mut fields = item.split(';').map(str::trim);

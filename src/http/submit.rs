@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{OptionFuture, join_all};
-use sha2::{Digest as _, Sha256};
 
 use crate::backends::Part;
 use crate::dispatch::Ready;
@@ -12,16 +11,16 @@ use crate::dispatch::accept::Accepted;
 use crate::dispatch::send::{Letter, NotStored, Sent};
 use crate::domain::channel::Destination;
 use crate::domain::delivery::{DeliveryId, Failure, Post};
-use crate::domain::digest;
 use crate::domain::message::Message;
 use crate::domain::options::PostOptions;
-use crate::outbox::{Once, Row, StoreError};
+use crate::outbox::{Row, StoreError};
 
 use super::caller::Caller;
 use super::failed::{RETRY_AFTER_S, failed};
 use super::post::Request;
 use super::problem::{Code, Problem};
 use super::receipt::{Delivery, MAY_BE_POSTED, Receipt};
+use super::repeat::{as_it_stands, key_reused};
 
 /// How long the caller waits for the platforms.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +33,7 @@ pub(super) struct Patience {
 
 /// A post that may be made: read, authorised, limited, resolved.
 pub(super) struct Submission<'a> {
+    pub id: DeliveryId,
     pub caller: Caller<'a>,
     /// As written, for what makes two posts the same.
     pub channel: &'a str,
@@ -48,65 +48,13 @@ type Aimed = (Result<Ready, Failure>, Vec<Part>);
 /// What became of one destination; the failure if it ended in one.
 type Ended = (Delivery, Option<Failure>);
 
-/// How long an idempotency key holds.
-const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
-
 impl Request<'_> {
-    /// Makes a post, unless it is a repeat. What few posts need is boxed here and below: every post is as large as all
-    /// that it could come to, and is copied once.
-    pub(super) async fn submit(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
-        let is_get = self.context.request.method() == actix_web::http::Method::GET;
-        if is_get && !submission.options.dry {
-            return Box::pin(self.submit_get(submission)).await;
+    /// Makes a post. What few posts need is boxed here and below: every post is as large as all that it could come to,
+    /// and is copied once.
+    pub(super) async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
+        if !submission.options.dry {
+            self.refuse_if_full()?;
         }
-        if submission.options.once.is_some()
-            && !submission.options.dry
-            && self.context.dispatcher.desk().is_none()
-        {
-            return Box::pin(self.submit_remembered(submission)).await;
-        }
-        self.make(submission).await
-    }
-
-    /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
-    async fn submit_get(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
-        let state = self.context.state;
-        let uri = self.context.request.uri();
-        let who = self.who(submission.caller);
-        let key = state.limits.key((who, uri.path(), uri.query()));
-        let slot = state.gets.slot(key, state.clock.now());
-        let busy = Code::BackendUnavailable;
-        let mut first = lock(&slot, submission.patience.deadline, busy).await?;
-        if let Some(receipt) = &*first {
-            return Ok(receipt.clone());
-        }
-        let receipt = self.make(submission).await?;
-        *first = Some(receipt.clone());
-        Ok(receipt)
-    }
-
-    /// Without an outbox an idempotency key is remembered until the process ends.
-    async fn submit_remembered(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
-        let state = self.context.state;
-        let Some(once) = self.once(&submission) else {
-            return self.make(submission).await;
-        };
-        let slot = state
-            .onces
-            .slot(state.limits.key(once.key), state.clock.now());
-        let mut first = lock(&slot, submission.patience.deadline, Code::InProgress).await?;
-        match &*first {
-            Some((fingerprint, receipt)) if *fingerprint == once.fingerprint => Ok(receipt.clone()),
-            Some(_) => Err(key_reused()),
-            None => {
-                let receipt = self.make(submission).await?;
-                *first = Some((once.fingerprint, receipt.clone()));
-                Ok(receipt)
-            }
-        }
-    }
-
-    async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
         let dispatcher = self.context.dispatcher;
         let Patience { deadline, is_async } = submission.patience;
         let once = self.once(&submission);
@@ -118,7 +66,7 @@ impl Request<'_> {
         let who = submission.caller.name();
         let (destinations, options) = (submission.destinations, submission.options);
         let post = Post {
-            id: DeliveryId::generate(),
+            id: submission.id,
             message: submission.message,
             title: options.title,
             link: options.link,
@@ -141,7 +89,7 @@ impl Request<'_> {
             let patience = submission.patience;
             match Box::pin(self.stored(&letter, destinations, &aimed, patience)).await? {
                 Ok(ended) => ended,
-                Err(rows) => return answer(Receipt::of_rows(rows)),
+                Err(rows) => return as_it_stands(Receipt::of_rows(rows)),
             }
         } else {
             self.through_outbox(&letter, destinations, &aimed, deadline)
@@ -294,72 +242,6 @@ impl Request<'_> {
         }
         Ok(Ok(receipts(destinations, aimed, sent)))
     }
-
-    /// The idempotency key of a submission, hashed with its caller, and what a repeat must have in common.
-    fn once(&self, submission: &Submission<'_>) -> Option<Once> {
-        let key = submission.options.once.as_ref()?;
-        let mut hash = Sha256::new();
-        hash.update(self.who(submission.caller));
-        hash.update([0]);
-        hash.update(key);
-        let mut given: Vec<&(&str, String)> = submission
-            .options
-            .given
-            .iter()
-            .filter(|(name, _)| !matches!(*name, "once" | "wait" | "token"))
-            .collect();
-        given.sort_unstable();
-        let fields = given
-            .iter()
-            .flat_map(|(name, value)| [*name, value.as_str()]);
-        let texts = [submission.channel, submission.message.as_str()].into_iter();
-        let print = digest::of_list("", texts.chain(fields));
-        let now_ms = self.context.dispatcher.unix_ms();
-        Some(Once {
-            key: hash.finalize().into(),
-            fingerprint: digest::first(print),
-            expires_ms: now_ms + KEY_HOLDS_MS,
-        })
-    }
-
-    /// Whose repeats are the same: a token's name, else the client's address.
-    fn who(&self, caller: Caller<'_>) -> String {
-        match caller {
-            Caller::Token(token) => token.name().to_owned(),
-            Caller::Signed | Caller::Anonymous => self.context.address.to_string(),
-        }
-    }
-}
-
-async fn lock<T>(
-    slot: &tokio::sync::Mutex<T>,
-    deadline: Instant,
-    busy: Code,
-) -> Result<tokio::sync::MutexGuard<'_, T>, Problem> {
-    tokio::time::timeout_at(deadline.into(), slot.lock())
-        .await
-        .map_err(|_| {
-            let detail = "the same post is still being made; try again later";
-            Problem::new(busy, detail).retry_after_s(RETRY_AFTER_S)
-        })
-}
-
-/// A message that is known already, as it stands now.
-fn answer(receipt: Receipt) -> Result<Receipt, Problem> {
-    if receipt.status != "failed" {
-        return Ok(receipt);
-    }
-    let detail = receipt.deliveries.iter().find_map(|d| d.detail.clone());
-    let code = if receipt.deliveries.len() == 1 {
-        Code::BackendRejected
-    } else {
-        Code::PartlyRejected
-    };
-    Err(Problem {
-        id: receipt.id,
-        deliveries: receipt.deliveries,
-        ..Problem::new(code, detail.unwrap_or_default())
-    })
 }
 
 fn dry(destinations: &[Destination], aimed: &[Aimed]) -> Vec<Ended> {
@@ -414,11 +296,6 @@ pub(super) fn not_stored(error: &NotStored) -> Problem {
         ),
     };
     Problem::new(code, detail).retry_after_s(RETRY_AFTER_S)
-}
-
-fn key_reused() -> Problem {
-    let detail = "this idempotency key was used within the last 24 h for a post with another channel, message or option";
-    Problem::new(Code::KeyReused, detail)
 }
 
 /// Like `join_all`, without its allocations for the single future that most posts are.

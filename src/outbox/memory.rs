@@ -171,7 +171,16 @@ impl Outbox for Memory {
     }
 
     fn release_once(&mut self, id: DeliveryId) -> Result<(), StoreError> {
-        self.contents.once.retain(|(_, of)| *of != id);
+        let is_posted = |row: &Row| {
+            let progress = &row.delivery.progress;
+            row.delivery.state != State::Failed
+                || progress.parts_taken > 0
+                || progress.ambiguous > 0
+        };
+        let mut rows = self.contents.rows.iter().filter(|row| row.id == id);
+        if !rows.any(is_posted) {
+            self.contents.once.retain(|(_, of)| *of != id);
+        }
         Ok(())
     }
 

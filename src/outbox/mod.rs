@@ -336,7 +336,7 @@ pub trait Outbox: Send {
     /// [`StoreError`].
     fn find_once(&mut self, once: &Once, now_ms: u64) -> Result<Option<Appended>, StoreError>;
 
-    /// Frees the idempotency key of a message that was never promised.
+    /// Frees the idempotency key of a message, unless something of it waits, was posted, or may have been.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -16,12 +16,11 @@ const ILL: &str = "Mattermost refuses the request, and reports that it is unwell
 
 #[derive(Deserialize)]
 struct Status<'a> {
-    status: &'a str,
+    status: Option<&'a str>,
     database_status: Option<&'a str>,
-    filestore_status: Option<&'a str>,
 }
 
-/// The failure of a refused request once the server's health is known: `refused` stands if the server is well.
+/// The failure of a refused request once the server's health is known: `refused` stands unless the server is ill.
 pub(super) async fn confirm(
     wire: &dyn Wire,
     ping: &Uri,
@@ -33,19 +32,23 @@ pub(super) async fn confirm(
     }
     // No token: the ping needs none, and a refused one must not spoil it.
     match wire.call(Call::get(ping, None)).await {
-        Ok(health) if is_healthy(&health) => refused,
-        Ok(health) => Failure::later(Later::Unavailable, health.retry_after, ILL),
+        Ok(health) if is_ill(&health) => {
+            Failure::later(Later::Unavailable, health.retry_after, ILL)
+        }
+        Ok(_) => refused,
         Err(_) => Failure::later(Later::Unavailable, None, ILL),
     }
 }
 
-/// Whether a ping's answer says that all is well.
-fn is_healthy(answer: &Answer) -> bool {
-    let well = |status: Option<&str>| status != Some("UNHEALTHY");
-    answer.status == 200
-        && answer.json::<Status<'_>>().is_some_and(|s| {
-            s.status == "OK" && well(s.database_status) && well(s.filestore_status)
-        })
+/// Whether a ping's answer says that the database is away (reference 6). One that says nothing of it, such as that of a
+/// front end which passes posts alone, leaves a refusal as final as it is; an ill file store refuses no post.
+fn is_ill(answer: &Answer) -> bool {
+    let unwell = |status| status == Some("UNHEALTHY");
+    match answer.json::<Status<'_>>() {
+        Some(said) if said.database_status.is_some() => unwell(said.database_status),
+        Some(said) => unwell(said.status) || answer.status >= 500,
+        None => answer.status >= 500,
+    }
 }
 
 #[cfg(test)]
@@ -53,26 +56,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_clear_ok_is_healthy() {
-        for (status, body, healthy) in [
-            (200, r#"{"status":"OK","AndroidLatestVersion":""}"#, true),
+    fn only_what_says_so_is_ill() {
+        for (status, body, ill) in [
+            (200, r#"{"status":"OK","AndroidLatestVersion":""}"#, false),
             (
                 200,
                 r#"{"status":"OK","database_status":"OK","filestore_status":"OK"}"#,
-                true,
+                false,
             ),
             (
                 200,
                 r#"{"status":"OK","database_status":"UNHEALTHY"}"#,
-                false,
+                true,
             ),
-            (200, r#"{"status":"UNHEALTHY"}"#, false),
+            (200, r#"{"status":"UNHEALTHY"}"#, true),
             (
                 500,
                 r#"{"status":"UNHEALTHY","database_status":"UNHEALTHY"}"#,
+                true,
+            ),
+            (
+                500,
+                r#"{"status":"UNHEALTHY","database_status":"OK","filestore_status":"UNHEALTHY"}"#,
                 false,
             ),
-            (500, r#"{"status":"OK"}"#, false),
+            (500, r#"{"status":"OK"}"#, true),
+            (503, "<html>down</html>", true),
             (200, "<html>OK</html>", false),
             (200, "", false),
             (404, "", false),
@@ -83,7 +92,7 @@ mod tests {
                 body: body.into(),
                 ..Answer::default()
             };
-            assert_eq!(is_healthy(&answer), healthy, "{status} {body}");
+            assert_eq!(is_ill(&answer), ill, "{status} {body}");
         }
     }
 }

@@ -104,7 +104,7 @@ pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
         (Route::Delivery(_), "DELETE") => &[RECEIPTS, &[Code::InProgress, Code::Settled]],
         (Route::Delivery(_), _) => &[RECEIPTS],
         (Route::Retry(_), _) => &[RECEIPTS, &[Code::Settled]],
-        (Route::Metrics, _) => &[&[Code::Unauthorized]],
+        (Route::Metrics, _) => &[&[Code::Unauthorized, Code::RateLimited]],
         (Route::Sign, _) => &[SIGN],
         (Route::Channels, _) => &[CHANNELS],
         (Route::Events, _) => &[&[Code::Unauthorized, Code::RateLimited, Code::NotFound]],
@@ -134,7 +134,7 @@ pub fn codes(route: Route<'_>, method: &str) -> Vec<Code> {
 /// Whether a code can come up with this configuration.
 fn is_possible(code: Code, route: Route<'_>, surface: &Surface) -> bool {
     match (code, route) {
-        (Code::Unauthorized, Route::Metrics) => surface.metrics_token,
+        (Code::Unauthorized | Code::RateLimited, Route::Metrics) => surface.metrics_token,
         (Code::Unauthorized, Route::Inbound(_)) => true,
         (Code::Unauthorized, _) => surface.is_closed,
         (Code::SignatureExpired, _) => surface.has_keys,

@@ -127,7 +127,10 @@ pub(super) const ONCE_FIND: &str =
     "SELECT id, fingerprint FROM once WHERE key = ? AND expires_ms > ?";
 pub(super) const ONCE_SET: &str =
     "INSERT OR REPLACE INTO once (key, fingerprint, id, expires_ms) VALUES (?, ?, ?, ?)";
-pub(super) const ONCE_RELEASE: &str = "DELETE FROM once WHERE id = ?";
+/// Not while something of the message was posted, or may have been: another try would post it again.
+pub(super) const ONCE_RELEASE: &str = "
+    DELETE FROM once WHERE id = ?1 AND NOT EXISTS
+        (SELECT 1 FROM delivery WHERE id = ?1 AND (state <> 2 OR parts_taken > 0 OR ambiguous > 0))";
 pub(super) const ONCE_EXPIRE: &str = "
     DELETE FROM once WHERE key IN
         (SELECT key FROM once INDEXED BY once_expires WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)";

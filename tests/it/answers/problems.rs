@@ -367,7 +367,7 @@ fn every_answer_to_an_authenticated_post_tells_the_limits() {
         (200, CI, POST, 3),
         (200, CI, "/post/channel/demo/msg/text?dry=1", 3),
         (200, DEPLOY, POST, 3),
-        (403, DEPLOY, "/post/channel/other/msg/text", 3),
+        (403, DEPLOY, "/post/channel/other/msg/text", 1),
         (400, CI, "/post/channel/demo/msg/", 1),
         (400, CI, "/post/channel/demo/msg/text?dry=x", 1),
         (400, CI, "/post/channel/demo/msg/%FF", 1),
