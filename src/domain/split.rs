@@ -12,7 +12,7 @@ pub fn split(text: &str, max: usize, cost: impl Fn(&str) -> usize) -> Vec<&str> 
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (part, after) = rest.split_at(cut(rest, max, &cost));
+        let (part, after) = rest.split_at(cut(rest, max, &cost, true));
         if !part.trim().is_empty() {
             parts.push(part);
         }
@@ -22,20 +22,21 @@ pub fn split(text: &str, max: usize, cost: impl Fn(&str) -> usize) -> Vec<&str> 
 }
 
 /// The first part of `text` whose cost is at most `max`, and all that follows it, for a first part with a
-/// limit of its own; see [`split`].
+/// limit of its own; see [`split`]. What is above that limit may fit into what follows, so it is cut only if nothing
+/// stands before it.
 #[must_use]
 pub fn split_first(text: &str, max: usize, cost: impl Fn(&str) -> usize) -> (&str, &str) {
-    text.split_at(cut(text, max, &cost))
+    text.split_at(cut(text, max, &cost, false))
 }
 
 /// Where the first part ends: after the last line end that fits, else the last space, else the last
 /// character. A boundary in the first half is passed over, or short lines would make tiny parts. A character that
-/// is above the limit by itself is cut wherever that is, so it begins where it stands and fills the part.
-fn cut(text: &str, max: usize, cost: &impl Fn(&str) -> usize) -> usize {
+/// is above the limit by itself is cut anyway, so where `fills` it fills the part it begins in.
+fn cut(text: &str, max: usize, cost: &impl Fn(&str) -> usize, fills: bool) -> usize {
     let (mut used, mut line, mut word) = (0, None, None);
     for (start, grapheme) in text.grapheme_indices(true) {
         let own = cost(grapheme);
-        if own > max {
+        if own > max && (fills || start == 0) {
             return start + cut_within(grapheme, max - used, cost, start == 0);
         }
         used += own;
@@ -99,6 +100,7 @@ mod tests {
         );
         assert_eq!(split_first("short", 100, chars), ("short", ""));
         assert_eq!(split_first("", 1, chars), ("", ""));
+        assert_eq!(split_first("ok 👩‍👩‍👧‍👦", 6, chars), ("ok ", "👩‍👩‍👧‍👦"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn without_anything_configured_the_console_takes_everything() {
         "19:abc@thread.tacv2",
         "#ops",
         "a/b",
-        "console:",
+        "slack:",
         ":x",
     ] {
         let answer = proxy.post_message(channel, "hello", &[]);
@@ -215,7 +215,7 @@ fn a_shape_of_nobodys_is_ambiguous_and_the_choices_are_listed() {
         "builds",
         "C0",
         "c0123456789",
-        "slack:",
+        "irc:",
         "19:abc",
         "irc:#ops",
         "a/b/c",
