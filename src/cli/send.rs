@@ -180,6 +180,12 @@ fn unresolved(error: &ResolveError) -> String {
             choices.join(" or "),
             choices.first().copied().unwrap_or_default()
         ),
+        ResolveError::NoTarget(backend) => {
+            format!("CHANNEL: nothing follows '{backend}:'; write the channel's id or name after it")
+        }
+        ResolveError::NoBackend => {
+            "CHANNEL: it is no alias, and no configured backend takes a channel's id or name; configure one, or add an alias to CHANNELS".to_owned()
+        }
         ResolveError::UnknownAlias => {
             "CHANNEL: only aliases are posted to (ONLY_ALIASES), and this is none; add it to CHANNELS".to_owned()
         }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::channel::{
-    Address, BackendShape, CONSOLE, Channel, Destination, Fallback, WebhookId, WebhookShape,
-    platforms, prefixed,
+    Address, BackendShape, CONSOLE, Channel, Destination, Fallback, ResolveError, WebhookId,
+    WebhookShape, platforms, prefixed,
 };
 use super::web_url::WebUrl;
 
@@ -24,8 +24,9 @@ impl AliasTable<'_> {
             let Some((alias, list)) = entry.split_once('=').filter(|(alias, _)| is_alias(alias))
             else {
                 self.faults.push(format!(
-                    "CHANNELS: entry {} is not alias=destination; an alias has no ':', ',', '@' or '='",
-                    index + 1
+                    "CHANNELS: entry {} is not alias=destination; an alias has no ':', ',', '@', '/', '=', control character or bidi override and at most {} characters",
+                    index + 1,
+                    Channel::MAX_CHARS
                 ));
                 continue;
             };
@@ -84,15 +85,20 @@ impl AliasTable<'_> {
     }
 
     fn target(&self, text: &str) -> Result<Destination, String> {
-        prefixed(self.backends, text)
-            .map(|(backend, target)| Destination { backend, address: Address::Target(target.to_owned()) })
-            .ok_or_else(|| {
-                let known: Vec<_> = self.backends.iter().map(|b| b.name).collect();
-                format!(
-                    "a destination is backend:target with a configured backend ({}), or a webhook such as slack+https://…",
-                    known.join(", ")
-                )
-            })
+        let (backend, target) = prefixed(self.backends, text).ok_or_else(|| {
+            let known: Vec<_> = self.backends.iter().map(|b| b.name).collect();
+            format!(
+                "a destination is backend:target with a configured backend ({}), or a webhook such as slack+https://…",
+                known.join(", ")
+            )
+        })?;
+        if target.trim().is_empty() {
+            return Err(ResolveError::NoTarget(backend).to_string());
+        }
+        Ok(Destination {
+            backend,
+            address: Address::Target(target.to_owned()),
+        })
     }
 
     /// The only backend; else `DEFAULT_BACKEND`; else by shape. The console stands in when nothing at all
@@ -133,4 +139,58 @@ fn is_webhook(kind: &WebhookShape, text: &str) -> bool {
     text.strip_prefix(kind.name)
         .and_then(|rest| rest.strip_prefix('+'))
         .is_some_and(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(channels: &str) -> Vec<String> {
+        let backends = ["slack", CONSOLE].map(|name| BackendShape {
+            name,
+            recognises: |_| false,
+        });
+        let mut table = AliasTable {
+            backends: &backends,
+            webhook_kinds: &[WebhookShape {
+                name: "slack",
+                fault: |_| None,
+            }],
+            webhooks: Vec::new(),
+            faults: Vec::new(),
+        };
+        table.read(channels);
+        table.faults
+    }
+
+    #[test]
+    fn every_fault_is_reported_and_shows_no_url() {
+        let faults = faults(
+            "a=b a= =slack:C1 x=slack:C1 x=slack:C2 y=slack+https:///secret z=teams:1 t=slack:",
+        );
+        assert_eq!(faults.len(), 8, "{faults:#?}");
+        assert!(faults.iter().all(|f| !f.contains("secret")));
+        assert_eq!(
+            faults[7],
+            "CHANNELS: the alias 't': the target after 'slack:' is missing"
+        );
+    }
+
+    #[test]
+    fn what_no_alias_has_is_named() {
+        for (entry, named) in [
+            ("s/e=console:a".to_owned(), "'/'"),
+            ("s:e=console:a".to_owned(), "':'"),
+            ("s,e=console:a".to_owned(), "','"),
+            ("s@e=console:a".to_owned(), "'@'"),
+            ("s\u{1}e=console:a".to_owned(), "control character"),
+            ("s\u{202e}e=console:a".to_owned(), "bidi override"),
+            (format!("{}=console:a", "s".repeat(513)), "512 characters"),
+        ] {
+            let [fault] = &faults(&entry)[..] else {
+                panic!("{entry}");
+            };
+            assert!(fault.contains(named), "{named}: {fault}");
+        }
+    }
 }

@@ -295,6 +295,14 @@ impl Context<'_> {
                     choices.first().copied().unwrap_or_default()
                 ),
             ),
+            ResolveError::NoTarget(backend) => Problem::new(
+                Code::EmptyChannel,
+                format!("nothing follows '{backend}:'; write the channel's id or name after it"),
+            ),
+            ResolveError::NoBackend => Problem::new(
+                Code::UnknownChannel,
+                "this is no alias, and no configured backend takes a channel's id or name; the operator configures one (a webhook takes none) or adds an alias to CHANNELS",
+            ),
             ResolveError::UnknownAlias => Problem::new(
                 Code::UnknownChannel,
                 "this proxy posts only to its aliases, and this is none of them; the operator adds one to CHANNELS",

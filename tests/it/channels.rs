@@ -82,6 +82,30 @@ fn a_prefix_names_the_backend() {
 }
 
 #[test]
+fn a_prefix_with_nothing_after_it_is_an_empty_channel() {
+    let chats = Chats::start();
+    let several = chats.setup().start();
+    let none = Proxy::setup().without_limits().start();
+
+    for (proxy, channel, prefix) in [
+        (&several, "mattermost:", "'mattermost:'"),
+        (&several, "slack: ", "'slack:'"),
+        (&several, "teams:\u{a0}\u{3000}", "'teams:'"),
+        (&several, "console:", "'console:'"),
+        (&none, "console:", "'console:'"),
+        (&none, "console: ", "'console:'"),
+    ] {
+        let answer = proxy.post_message(channel, "hello", &[]);
+
+        assert_eq!(code(&answer), is(400, "empty-channel"), "{channel:?}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains(prefix), "{detail}");
+    }
+    assert_eq!(chats.posts(), [0; 3]);
+    assert!(several.stdout_so_far().is_empty() && none.stdout_so_far().is_empty());
+}
+
+#[test]
 fn the_console_can_be_named_beside_other_backends() {
     let slack = Slack::start();
     let proxy = Proxy::setup().with(&slack).start();
@@ -103,7 +127,7 @@ fn without_anything_configured_the_console_takes_everything() {
         "19:abc@thread.tacv2",
         "#ops",
         "a/b",
-        "console:",
+        "slack:",
         ":x",
     ] {
         let answer = proxy.post_message(channel, "hello", &[]);
@@ -191,7 +215,7 @@ fn a_shape_of_nobodys_is_ambiguous_and_the_choices_are_listed() {
         "builds",
         "C0",
         "c0123456789",
-        "slack:",
+        "irc:",
         "19:abc",
         "irc:#ops",
         "a/b/c",
@@ -507,6 +531,8 @@ fn with_webhooks_only_an_unknown_alias_is_404() {
         let answer = proxy.post_message(channel, "hello", &[]);
 
         assert_eq!(code(&answer), is(404, "unknown-channel"), "{channel}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("no configured backend takes"), "{detail}");
     }
     assert_eq!(proxy.post_message("alerts", "hello", &[]).status, 200);
     assert_eq!(slack.posts().len(), 1);

@@ -676,6 +676,8 @@ fn channels_say_which_entry_is_wrong_and_why() {
         ("deploys=console:x deploys=console:y", "twice"),
         ("deploys=console:x,nowhere:y", "'deploys'"),
         ("deploys=plain", "backend:target"),
+        ("deploys=console:", "the target after 'console:' is missing"),
+        ("s/e=console:a", "'/'"),
     ] {
         assert_fault(&[("CHANNELS", channels)], "CHANNELS", mentions);
     }
@@ -691,6 +693,11 @@ fn channels_say_which_entry_is_wrong_and_why() {
         ],
         "PROXY_TOKENS",
         "'deploys'",
+    );
+    assert_fault(
+        &[("PROXY_TOKENS", &format!("deploy@console:={SECRET}"))],
+        "PROXY_TOKENS",
+        "the target after 'console:' is missing",
     );
 }
 

@@ -811,6 +811,8 @@ fn the_limit_is_counted_after_escaping() {
         ("&".repeat(801), 2),
         ("🚨".repeat(1500), 1),
         ("👩‍👩‍👧‍👦".repeat(600), 2),
+        // One character above the limit.
+        (format!("a{}", "\u{301}".repeat(4003)), 2),
     ];
 
     for (text, parts) in cases {

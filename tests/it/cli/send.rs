@@ -203,11 +203,14 @@ fn what_cannot_be_meant_is_usage() {
         .clone()
         .set("CHANNELS", "a=console:a")
         .set("ONLY_ALIASES", "true");
+    let hook = Proxy::setup().set("CHANNELS", format!("a=slack+{}", slack.webhook_url()));
     let long = "word ".repeat(60_000);
 
     for (setup, arguments, says) in [
         (two.clone(), &["somewhere", "x"][..], "mattermost:"),
         (only, &["console:b", "x"], "CHANNELS"),
+        (hook, &["hello", "x"], "no configured backend"),
+        (two.clone(), &["slack: ", "x"], "'slack:'"),
         (two.clone(), &["#ops", "x", "--level", "fatal"], "level"),
         (two.clone(), &["#ops", "x", "--once", "k"], "--to"),
         (two.clone(), &["#ops", "x", "--wait", "0"], "--to"),

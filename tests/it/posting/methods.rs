@@ -9,7 +9,7 @@ const FORMS: [&str; 3] = [
     "/post/channel/demo?message=text",
 ];
 
-/// B8: the programs of the contract, as they call themselves.
+/// B8: the programs of the contract and their like, as they call themselves.
 const PREVIEWERS: &[&str] = &[
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
     "Slack-ImgProxy (+https://api.slack.com/robots)",
@@ -24,6 +24,11 @@ const PREVIEWERS: &[&str] = &[
     "TelegramBot (like TwitterBot)",
     "LinkedInBot/1.0 (compatible; Mozilla/5.0; +http://www.linkedin.com)",
     "Mozilla/5.0 (compatible; Google-PageRenderer Google (+https://developers.google.com/+/web/snippet/))",
+    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
+    "facebookcatalog/1.0",
+    "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
     "SLACKBOT-LINKEXPANDING",
 ];
 
