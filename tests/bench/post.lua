@@ -3,10 +3,12 @@
 --   POST_QUERY   what stands after it, with its question mark
 --   POST_TOKEN   a bearer token; without it the request has no credential
 --   POST_SPREAD  set: each request names another client address, as a router in front would
+--   POST_PAUSE   milliseconds between an answer and the next request of a connection
 local prefix = os.getenv("POST_PREFIX") or "/post/channel/4yoxrz5kqigpipsrhfkfp3jdzc/msg/"
 local query = os.getenv("POST_QUERY") or ""
 local token = os.getenv("POST_TOKEN")
 local spread = os.getenv("POST_SPREAD")
+local pause = tonumber(os.getenv("POST_PAUSE"))
 
 local n = 0
 function request()
@@ -18,6 +20,9 @@ function request()
   end
   return wrk.format("POST", prefix .. "Build%20%23" .. n .. "%20of%20main%20passed%20in%2012%20s%20%F0%9F%8E%89" .. query, headers)
 end
+
+-- wrk counts the time from behind it.
+if pause then function delay() return pause end end
 
 local threads = {}
 function setup(thread) table.insert(threads, thread) end

@@ -1,5 +1,5 @@
 //! N-3, N-4 and B12: everything that is waited for has a deadline. All of it in one test, at the same time, because the
-//! deadlines are real.
+//! deadlines are real. What 500 slow clients do to the latency of the others is measured by `tests/bench/slow`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
