@@ -69,7 +69,7 @@ pub(super) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
         next: page.next,
         channels,
     };
-    Ok(Reply::Text(200, JSON, json_line(&listing)))
+    Ok(Reply::Text(200, JSON, json_line(&listing).into()))
 }
 
 /// What receipts may call the channel that is written so: as it is written, and every destination that it means and this
@@ -142,7 +142,7 @@ pub(super) async fn retry(context: &Context<'_>, id: &str) -> Result<Reply, Prob
 }
 
 fn shown(rows: Vec<Row>) -> Reply {
-    Reply::Text(200, JSON, json_line(&Receipt::of_rows(rows)))
+    Reply::Text(200, JSON, json_line(&Receipt::of_rows(rows)).into())
 }
 
 async fn find(context: &Context<'_>, id: &str) -> Result<(DeliveryId, Vec<Row>), Problem> {

@@ -188,7 +188,7 @@ fn status_of(error: &InstallError) -> u16 {
 }
 
 fn says(status: u16, text: &str) -> Reply {
-    Reply::Text(status, PLAIN, format!("{text}\n").into_bytes())
+    Reply::Text(status, PLAIN, format!("{text}\n").into())
 }
 
 impl Returned {

@@ -21,6 +21,7 @@ mod log_budget;
 pub mod openapi;
 mod operate;
 mod page;
+mod pieces;
 mod post;
 mod preview;
 mod problems;
@@ -42,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
@@ -99,7 +101,7 @@ pub struct State {
     onces: Replays<Remembered>,
     streams: Arc<events::Streams>,
     lists: page::lists::Lists,
-    openapi: OnceLock<Vec<u8>>,
+    openapi: OnceLock<Bytes>,
 }
 
 /// What [`State`] is made of.

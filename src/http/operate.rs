@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::outbox::StoreHealth;
@@ -44,7 +45,7 @@ struct Store {
 
 /// `GET /health`
 pub(super) fn health() -> Reply {
-    Reply::Text(200, JSON, b"{\"status\":\"ok\"}\n".to_vec())
+    Reply::Text(200, JSON, Bytes::from_static(b"{\"status\":\"ok\"}\n"))
 }
 
 /// `GET /ready`: fixed words only, since anybody may read it.
@@ -77,7 +78,8 @@ pub(super) async fn ready(context: &Context<'_>) -> Reply {
             status,
             backends: &backends,
             store,
-        }),
+        })
+        .into(),
     )
 }
 
@@ -140,7 +142,7 @@ pub(super) fn metrics(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(Reply::Text(
         200,
         "text/plain; version=0.0.4; charset=utf-8",
-        state.metrics.render(dropped),
+        state.metrics.render(dropped).into(),
     ))
 }
 
@@ -149,6 +151,6 @@ pub(super) fn openapi(context: &Context<'_>) -> Reply {
     let made = context
         .state
         .openapi
-        .get_or_init(|| json_line(&document(&Surface::of(context))));
+        .get_or_init(|| json_line(&document(&Surface::of(context))).into());
     Reply::Text(200, JSON, made.clone())
 }

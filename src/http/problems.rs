@@ -38,7 +38,7 @@ pub(super) fn answer(context: &Context<'_>) -> Reply {
     if accepts_html(context.request.headers()) {
         return Reply::Page(POLICY.as_str(), PAGE.as_bytes().to_vec());
     }
-    Reply::Text(200, PLAIN, text().into_bytes())
+    Reply::Text(200, PLAIN, text().into())
 }
 
 fn text() -> String {

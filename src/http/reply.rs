@@ -4,9 +4,11 @@ use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
 
 use super::events::Body;
 use super::page::Asset;
+use super::pieces::Pieces;
 use super::problem::{Code, Problem};
 use super::receipt::Receipt;
 use crate::dispatch::RelayAnswer;
@@ -40,7 +42,7 @@ pub(super) enum Reply {
         cookie: String,
     },
     /// Anything else: status, media type, text.
-    Text(u16, &'static str, Vec<u8>),
+    Text(u16, &'static str, Bytes),
 }
 
 pub(super) const JSON: &str = "application/json";
@@ -109,10 +111,10 @@ impl Reply {
             }
             Self::Page(policy, body) => {
                 let policy = HeaderValue::from_static(policy);
-                (shown(200, HTML, policy), BoxBody::new(body))
+                (shown(200, HTML, policy), BoxBody::new(Pieces(body.into())))
             }
             Self::Text(status, media, body) => {
-                (shown(status, media, NO_CONTENT), BoxBody::new(body))
+                (shown(status, media, NO_CONTENT), BoxBody::new(Pieces(body)))
             }
         };
         if let Ok(id) = HeaderValue::try_from(request_id) {
@@ -231,7 +233,10 @@ fn asset_answer(asset: &'static Asset, is_known: bool) -> (HttpResponseBuilder, 
         // Others get a line at the same path.
         builder.insert_header((header::VARY, HeaderValue::from_static("Accept")));
     }
-    (builder, BoxBody::new(body))
+    (
+        builder,
+        BoxBody::new(Pieces(Bytes::from_static(body.as_bytes()))),
+    )
 }
 
 fn stream(events: Body) -> (HttpResponseBuilder, BoxBody) {

@@ -10,7 +10,8 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::support::{
-    Mattermost, Proxy, Response, Setup, log_field, log_message, message_path, percent_encode,
+    Mattermost, Proxy, Response, Setup, Upstream, log_field, log_message, message_path,
+    percent_encode,
 };
 
 const CI: &str = "Kq3vT8wZpL5nX2rY";
@@ -858,6 +859,8 @@ fn bad_credentials_slow_their_address_down_and_good_ones_still_pass() {
         assert_refused(&response, 429, "rate-limited", what);
         let seconds: u64 = response.header("Retry-After").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{what}: {seconds}");
+        let limit = response.header("RateLimit").unwrap();
+        assert_eq!(limit, format!("\"caller\";r=0;t={seconds}"), "{what}");
     }
     assert_delivered(&passes, "good credentials always pass");
     assert_delivered(&signed, "so do good signatures");
@@ -902,4 +905,50 @@ fn missing_credentials_alone_slow_nobody_down() {
         let response = door.ask_from("203.0.113.7", &target, &[]);
         assert_refused(&response, 401, "unauthorized", "missing");
     }
+}
+
+/// Whether two spellings mean one channel only the platform knows: while it is away nobody is told "never".
+#[test]
+fn a_scope_that_cannot_be_looked_up_is_no_refusal() {
+    let mattermost = Mattermost::start();
+    let builds = mattermost.channel("builds");
+    let tokens = format!("by-name@mattermost:acme/builds={CI} by-id@mattermost:{builds}={DEPLOY}");
+    let door = Door::start(setup(&[("PROXY_TOKENS", &tokens)]).with(&mattermost).set(
+        "MATTERMOST_URL",
+        format!("http://{}", Upstream::refused_addr()),
+    ));
+
+    for (secret, channel) in [(CI, builds.as_str()), (DEPLOY, "acme/builds")] {
+        let answer = door.ask_as(secret, message_path(channel, "is it mine", &[]));
+
+        assert_refused(&answer, 503, "backend-unavailable", channel);
+        assert!(answer.header("Retry-After").is_some(), "{channel}");
+    }
+}
+
+/// A1: `/metrics` is no place to guess at.
+#[test]
+fn guesses_at_the_metrics_slow_their_address_down_too() {
+    let door = Door::open(&[
+        ("PROXY_TOKENS", &format!("ci={CI}")),
+        ("METRICS_TOKEN", "a-secret-of-the-scraper"),
+    ]);
+    let guesser = "203.0.113.7";
+    let guess = || {
+        let bad = [
+            ("Authorization", "Bearer wrong-0123456789"),
+            ("X-Forwarded-For", guesser),
+        ];
+        door.proxy.request("GET", "/metrics", &bad).status
+    };
+
+    let guesses: Vec<u16> = (0..30).map(|_| guess()).collect();
+    let good = [
+        ("Authorization", "Bearer a-secret-of-the-scraper"),
+        ("X-Forwarded-For", guesser),
+    ];
+    let scraped = door.proxy.request("GET", "/metrics", &good);
+
+    assert_eq!((guesses[0], guesses[29]), (401, 429));
+    assert_eq!(scraped.status, 200);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::proxy::Setup;
-use crate::support::{Gate, Mattermost, Proxy, Reply, Response, Slack, Teams};
+use crate::support::{Gate, Mattermost, Proxy, Reply, Response, Slack, Teams, message_path};
 
 /// The three platforms at once.
 struct Chats {
@@ -719,5 +719,33 @@ fn faults_of_the_alias_table_stop_the_start_all_at_once() {
             "{fault} in {}",
             refused.stderr
         );
+    }
+}
+
+/// An incoming webhook's URL is a credential: written as a channel it is refused, and shown nowhere.
+#[test]
+fn a_url_is_no_channel_and_is_not_logged() {
+    for mattermost in [false, true] {
+        let chat = Mattermost::start();
+        let setup = match mattermost {
+            true => Proxy::setup().with(&chat),
+            false => Proxy::setup(),
+        };
+        let proxy = setup.canary("T0SECRETOFTHEHOOK").start();
+        for url in [
+            "slack+https://hooks.slack.com/services/T0/B0/T0SECRETOFTHEHOOK",
+            "https://hooks.slack.com/services/T0/B0/T0SECRETOFTHEHOOK",
+            "console:teams+https://example.org/T0SECRETOFTHEHOOK",
+        ] {
+            let answer = proxy.post(message_path(url, "text", &[]));
+
+            assert_eq!(
+                answer.verdict(),
+                (404, "unknown-channel".to_owned()),
+                "{url}"
+            );
+            assert!(!answer.text().contains("SECRETOFTHEHOOK"), "{url}");
+        }
+        proxy.check_canaries();
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::support::{Connection, Proxy, Response, message_path};
+use crate::support::{Connection, Mattermost, Proxy, Response, Slack, message_path};
 
 const CI: &str = "Kq3vT8wZpL5nX2rY";
 const CI_NEXT: &str = "uH7cB4mJ9sD6fG1a";
@@ -499,4 +499,77 @@ fn a_hundred_thousand_addresses_cost_no_memory() {
         "{small} KiB before, {large} KiB after"
     );
     assert_eq!((before, after), ([4, 3], 2));
+}
+
+/// C3: a token that does not open a channel cannot use up what others may post there.
+#[test]
+fn who_may_not_post_uses_up_no_limit_of_others() {
+    let tokens = format!("ci={CI} deploy@deploys={DEPLOY}");
+    let proxy = start(&[
+        ("PROXY_TOKENS", &tokens),
+        ("CHANNELS", "deploys=console:alpha other=console:gamma"),
+        ("RATE_LIMIT_CHANNEL", "2/h"),
+        ("RATE_LIMIT_GLOBAL", "2/h"),
+    ]);
+
+    let forbidden = [(); 4].map(|()| post_as(&proxy, DEPLOY, "10.0.0.1", "other").status);
+    let let_in = [(); 2].map(|()| post_as(&proxy, CI, "10.0.0.1", "other").status);
+    let refused = post_as(&proxy, CI, "10.0.0.1", "other");
+
+    assert_eq!(forbidden, [403; 4]);
+    assert_eq!(let_in, [200; 2]);
+    assert_limited(&refused, "channel");
+}
+
+/// A budget belongs to a destination and not to its spelling.
+#[test]
+fn spellings_of_a_channel_share_its_limit() {
+    let (mattermost, slack) = (Mattermost::start(), Slack::start());
+    let builds = mattermost.channel("builds");
+    let ops = slack.channel("ops");
+    let proxy = Proxy::setup()
+        .with(&mattermost)
+        .with(&slack)
+        .set("RATE_LIMIT_CHANNEL", "2/h")
+        .start();
+    let statuses = |spellings: &[&str]| -> Vec<u16> {
+        let post = |channel: &&str| proxy.post(message_path(channel, "one more", &[])).status;
+        spellings.iter().map(post).collect()
+    };
+
+    // The first post to a name is counted before the name is known.
+    let by_name = statuses(&["mattermost:acme/builds", "mattermost:acme/BUILDS"]);
+    let by_id = statuses(&[
+        &format!("mattermost:{builds}"),
+        "mattermost:acme/builds",
+        &builds,
+    ]);
+    let of_slack = statuses(&[
+        "slack:#ops",
+        "slack:ops",
+        "slack:#OPS",
+        &format!("slack:{ops}"),
+    ]);
+
+    assert_eq!(by_name[0], 200);
+    assert!(by_id.ends_with(&[429]), "{by_id:?}");
+    assert!(of_slack.ends_with(&[429]), "{of_slack:?}");
+    assert!(mattermost.posts().len() <= 4 && slack.posts().len() <= 3);
+}
+
+/// Of two destinations one has nothing left: its policy is listed once.
+#[test]
+fn a_policy_is_listed_once() {
+    let proxy = start(&[
+        ("CHANNELS", "both=console:alpha,console:gamma"),
+        ("RATE_LIMIT_CHANNEL", "1/h"),
+    ]);
+
+    let first = post_from(&proxy, "10.0.0.1", "console:gamma");
+    let refused = post_from(&proxy, "10.0.0.1", "both");
+
+    assert_eq!(first.status, 200);
+    assert_limited(&refused, "channel");
+    let header = refused.header("RateLimit").unwrap();
+    assert_eq!(header.matches("channel").count(), 1, "{header}");
 }

@@ -39,7 +39,7 @@ pub(super) async fn question(incoming: &Incoming<'_>) -> Result<Reply, Refused> 
         response_type,
         text: &text,
     };
-    Ok(Reply::Text(200, JSON, json_line(&said)))
+    Ok(Reply::Text(200, JSON, json_line(&said).into()))
 }
 
 /// Whether our own bot wrote it: a post of the proxy's may hold the trigger word, and must not be answered.

@@ -170,7 +170,7 @@ pub(super) fn stopping() -> Problem {
 
 /// 200 without a body: what platforms take for "received".
 fn empty() -> Reply {
-    Reply::Text(200, super::reply::PLAIN, Vec::new())
+    Reply::Text(200, super::reply::PLAIN, Bytes::new())
 }
 
 fn not_relayed(error: RelayError) -> Problem {

@@ -203,14 +203,16 @@ fn paths() -> [(String, Value); 5] {
 
 /// What an option takes; `None` for one that is not known here.
 pub(super) fn option_schema(name: &str, surface: &Surface) -> Option<Value> {
-    let line =
-        |max: usize| json!({"type": "string", "pattern": format!("[^{BLANK}]"), "maxLength": max});
+    let line = |max: usize| {
+        let pattern = format!(r"^[^\u0000]*[^\u0000{BLANK}][^\u0000]*$");
+        json!({"type": "string", "pattern": pattern, "maxLength": max})
+    };
     let levels = [Level::Info, Level::Success, Level::Warning, Level::Error];
     Some(match name {
         "title" => line(MAX_TITLE_CHARS),
         "as" => line(MAX_NAME_CHARS),
         "link" => json!({"type": "string", "maxLength": MAX_LINK_BYTES,
-            "pattern": format!(r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?([/?#][^{BLANK}{CONTROL}]*)?$")}),
+            "pattern": format!(r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?([/?#][^{BLANK}{CONTROL}{MISLEADING}]*)?$")}),
         "level" => json!({"enum": levels.map(Level::word)}),
         "format" => json!({"enum": ["plain"]}),
         "once" => json!({"type": "string", "maxLength": MAX_KEY_CHARS,

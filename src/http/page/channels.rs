@@ -110,7 +110,7 @@ fn choice(context: &Context<'_>, reader: &Reader<'_>) -> Result<Reply, Problem> 
         backends: health.states().map(|(name, _)| name).collect(),
         channels,
     };
-    Ok(Reply::Text(200, JSON, json_line(&choice)))
+    Ok(Reply::Text(200, JSON, json_line(&choice).into()))
 }
 
 fn place(destination: &Destination) -> Place<'_> {

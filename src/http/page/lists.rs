@@ -90,7 +90,7 @@ pub(super) async fn answer(
         more: !seen.is_whole,
         advice: seen.advice,
     };
-    Ok(Reply::Text(200, JSON, json_line(&answer)))
+    Ok(Reply::Text(200, JSON, json_line(&answer).into()))
 }
 
 /// What the platform said, now or a moment ago; one caller asks, the others wait for that.

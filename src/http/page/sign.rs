@@ -130,7 +130,7 @@ pub(in super::super) async fn answer(
         target,
         expires_at: (expires > 0).then(|| rfc3339(expires.saturating_mul(1000))),
     };
-    Ok(Reply::Text(200, JSON, json_line(&made)))
+    Ok(Reply::Text(200, JSON, json_line(&made).into()))
 }
 
 async fn read(context: &Context<'_>, payload: web::Payload) -> Result<Wish, Problem> {

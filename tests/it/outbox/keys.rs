@@ -337,3 +337,68 @@ fn the_same_get_is_promised_once() {
     assert_eq!(id(&first), id(&again));
     assert_eq!(stage.chat.posts().len(), 1);
 }
+
+/// A repeat ends as the first did: the same status, code and platform's code.
+#[test]
+fn a_repeat_of_what_failed_is_answered_as_the_first() {
+    for (error, verdict) in [
+        ("channel_not_found", (404, "unknown-channel")),
+        ("msg_too_long", (413, "message-too-long")),
+        ("is_archived", (502, "backend-rejected")),
+    ] {
+        let pair = Pair::new();
+        let ops = format!("slack:{}", pair.slack.channel("ops"));
+        pair.slack.next(Slack::error(error));
+        let post = |wait| {
+            let query = [("once", "build-42"), ("wait", wait)];
+            pair.proxy.post_message(&ops, TEXT, &query)
+        };
+
+        let promised = post("0");
+        wait_for_status(&pair.proxy, &id(&promised), "failed");
+        let repeat = post("20");
+
+        let (status, code) = verdict;
+        assert_eq!(repeat.verdict(), (status, code.to_owned()), "{error}");
+        assert_eq!(repeat.json()["platform_code"], error);
+        assert_eq!(id(&repeat), id(&promised), "{error}");
+    }
+}
+
+/// Some of it was posted before the rest was refused: under the same key it is not posted again.
+#[test]
+fn a_message_that_was_posted_in_part_keeps_its_key() {
+    let stage = Stage::new();
+    let long = "a line of a long log\n".repeat(820);
+    let (key, gate) = ([("once", "build-42")], Gate::new());
+    gate.open();
+    stage.chat.hold_next(&gate);
+    stage
+        .chat
+        .next(Mattermost::error(400, "model.post.is_valid.msg.app_error"));
+
+    let first = stage.proxy.post_message(&stage.builds, &long, &key);
+    let posted = stage.chat.posts().len();
+    let repeat = stage.proxy.post_message(&stage.builds, &long, &key);
+
+    assert_eq!(first.status, 413, "{}", first.text());
+    assert_eq!((repeat.status, id(&repeat)), (413, id(&first)));
+    assert_eq!((posted, stage.chat.posts().len()), (1, 1));
+}
+
+/// F-7 without an outbox: whether the first was posted is not known, so the next try is the same message to the platform.
+#[test]
+fn without_an_outbox_a_try_again_has_the_same_pending_id() {
+    let stage = Stage::with(&[("DATABASE_URL", "none")]);
+    let gate = Gate::new();
+    stage.chat.hold_next(&gate);
+
+    let first = once(&stage, "build-42", "1");
+    gate.open();
+    let again = once(&stage, "build-42", "20");
+
+    assert_eq!(first.verdict(), (503, "backend-unavailable".to_owned()));
+    assert_eq!(again.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(id(&again), id(&first));
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
+}

@@ -176,3 +176,21 @@ fn a_dry_run_posts_nothing() {
     );
     assert_eq!(printed(&proxy), ["[demo] text"]);
 }
+
+/// D3: what people see of a link is what it is.
+#[test]
+fn a_link_holds_no_bidi_override_and_a_line_no_nul() {
+    let proxy = unlimited().start();
+    for query in [
+        "link=https://example.org/%E2%80%AEgnp.exe",
+        "link=https://example.org/%E2%81%A6x",
+        "title=%00",
+        "title=a%00b",
+        "as=a%00b",
+    ] {
+        let answer = proxy.post(format!("/post/channel/demo/msg/text?{query}"));
+
+        assert_eq!(answer.verdict(), (400, "bad-option".to_owned()), "{query}");
+    }
+    assert!(proxy.stdout_so_far().is_empty());
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Barrier;
 
-use crate::support::{Proxy, Response, printed, printed_for, unlimited};
+use crate::support::{Folder, Mattermost, Proxy, Response, Slack, printed, printed_for, unlimited};
 
 const TARGET: &str = "/post/channel/demo/msg/once";
 
@@ -172,4 +172,55 @@ fn a_repeat_may_ask_for_another_form_of_the_receipt() {
         line.text(),
         format!("delivered {} console:demo\n", id(&first))
     );
+}
+
+/// What one destination of two took is not posted there again, whatever became of the other.
+#[test]
+fn a_get_that_arrived_in_part_is_not_repeated() {
+    for outbox in [true, false] {
+        let (mattermost, slack) = (Mattermost::start(), Slack::start());
+        let both = format!(
+            "both=mattermost:{},slack:{}",
+            mattermost.channel("builds"),
+            slack.channel("ops")
+        );
+        let setup = unlimited()
+            .with(&mattermost)
+            .with(&slack)
+            .set("CHANNELS", both);
+        let folder = Folder::new();
+        let proxy = match outbox {
+            true => setup.outbox(&folder),
+            false => setup,
+        }
+        .start();
+        slack.next(Slack::error("is_archived"));
+
+        let first = proxy.get("/post/channel/both/msg/once");
+        let repeat = proxy.get("/post/channel/both/msg/once");
+
+        assert_eq!(
+            first.verdict(),
+            (502, "partly-rejected".to_owned()),
+            "{outbox}"
+        );
+        assert_eq!(repeat.json(), first.json(), "{outbox}");
+        assert_eq!(
+            (mattermost.posts().len(), slack.posts().len()),
+            (1, 0),
+            "{outbox}"
+        );
+    }
+}
+
+/// The key in a header says what is the same, as the option does.
+#[test]
+fn another_key_in_the_header_is_another_get() {
+    let proxy = unlimited().start();
+    let get = |key| proxy.request("GET", TARGET, &[("Idempotency-Key", key)]);
+
+    let ids = ["z1", "z2", "z1"].map(|key| id(&get(key)));
+
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(ids[0], ids[2]);
 }

@@ -49,5 +49,5 @@ fn own_command(incoming: &Incoming<'_>, slash: &Slash) -> Option<Reply> {
         response_type: "ephemeral",
         text: &text,
     };
-    Some(Reply::Text(200, JSON, json_line(&said)))
+    Some(Reply::Text(200, JSON, json_line(&said).into()))
 }

@@ -99,7 +99,7 @@ fn verification(challenge: Option<Challenge>) -> Result<Reply, Problem> {
     let detail =
         "the challenge is not of the form that Slack sends: at most 256 letters and digits";
     let challenge = challenge.ok_or_else(|| Problem::new(Code::BadBody, detail))?;
-    let text = challenge.into_text().into_bytes();
+    let text = challenge.into_text().into();
     Ok(Reply::Text(200, PLAIN, text))
 }
 
