@@ -66,14 +66,14 @@ fn the_connectors_answers() {
         (of(202, ""), "ok"),
         (of(202, "{}"), "ok"),
         (of(200, ""), "unknown"),
-        (of(201, ""), "unknown"),
-        (of(201, "{}"), "unknown"),
-        (of(201, r#"{"id":"17"#), "unknown"),
-        (of(201, r#"{"id":17}"#), "unknown"),
-        (of(201, r#"{"id":""}"#), "unknown"),
-        (of(201, r#"{"id":"a\u0007"}"#), "unknown"),
-        (of(201, "[]"), "unknown"),
-        (of(201, "null"), "unknown"),
+        (of(201, ""), "ok"),
+        (of(201, r#"{"id":"17"#), "ok"),
+        (of(201, r#"{"id":17}"#), "ok"),
+        (of(201, r#"{"id":""}"#), "ok"),
+        (of(200, "{}"), "unknown"),
+        (of(200, r#"{"id":"a\u0007"}"#), "unknown"),
+        (of(201, "<html>"), "unknown"),
+        (coded(201, "Throttled"), "unknown"),
         (of(200, "ok"), "unknown"),
         (of(200, "1"), "unknown"),
         (of(202, "<html>"), "unknown"),
@@ -164,11 +164,19 @@ fn the_connectors_answers() {
         let shown = format!("{} {:?}", answer.status, answer.text());
         assert_eq!(outcome(answer::classify(&answer)), want, "{shown}");
     }
-    let cut = Answer {
-        truncated: true,
-        ..of(201, created)
-    };
-    assert_eq!(outcome(answer::classify(&cut)), "unknown");
+    for (status, body, want) in [
+        (201, "", "ok"),
+        (200, r#"{"activityId":"17","x":"#, "ok"),
+        (200, r#"{"activityId":"1"#, "unknown"),
+        (201, r#"{"error":{"code":"Throttled"},"#, "unknown"),
+        (201, "<html>", "unknown"),
+    ] {
+        let cut = Answer {
+            truncated: true,
+            ..of(status, body)
+        };
+        assert_eq!(outcome(answer::classify(&cut)), want, "{status} {body}");
+    }
 }
 
 #[test]
@@ -400,7 +408,7 @@ fn a_flows_answers() {
 /// F-9: JSON nested beyond reason is no answer, and no crash.
 #[test]
 fn deep_nesting_is_refused() {
-    let deep = of(201, &"[{\"error\":".repeat(5000));
+    let deep = of(200, &"[{\"error\":".repeat(5000));
     assert_eq!(outcome(answer::classify(&deep)), "unknown");
     let inner = serde_json::to_string(&"[".repeat(60_000)).unwrap();
     let nested = of(403, &format!(r#"{{"errorCode":1,"message":{inner}}}"#));
