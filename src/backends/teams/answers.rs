@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{answer, login, webhook};
 use crate::backends::wire::Answer;
-use crate::domain::delivery::{Failure, Later, Posted, Refusal};
+use crate::domain::delivery::{Failure, Later, Refusal};
 
 fn of(status: u16, body: &str) -> Answer {
     Answer {
@@ -15,6 +15,13 @@ fn of(status: u16, body: &str) -> Answer {
         body: Bytes::copy_from_slice(body.as_bytes()),
         retry_after: Some(Duration::from_secs(7)),
         truncated: false,
+    }
+}
+
+fn cut(status: u16, body: &str) -> Answer {
+    Answer {
+        truncated: true,
+        ..of(status, body)
     }
 }
 
@@ -74,6 +81,11 @@ fn the_connectors_answers() {
         (of(200, r#"{"id":"a\u0007"}"#), "unknown"),
         (of(201, "<html>"), "unknown"),
         (coded(201, "Throttled"), "unknown"),
+        (cut(201, ""), "ok"),
+        (cut(200, r#"{"activityId":"17","x":"#), "ok"),
+        (cut(200, r#"{"activityId":"1"#), "unknown"),
+        (cut(201, r#"{"error":{"code":"No"},"#), "unknown"),
+        (cut(201, "<html>"), "unknown"),
         (of(200, "ok"), "unknown"),
         (of(200, "1"), "unknown"),
         (of(202, "<html>"), "unknown"),
@@ -164,19 +176,6 @@ fn the_connectors_answers() {
         let shown = format!("{} {:?}", answer.status, answer.text());
         assert_eq!(outcome(answer::classify(&answer)), want, "{shown}");
     }
-    for (status, body, want) in [
-        (201, "", "ok"),
-        (200, r#"{"activityId":"17","x":"#, "ok"),
-        (200, r#"{"activityId":"1"#, "unknown"),
-        (201, r#"{"error":{"code":"Throttled"},"#, "unknown"),
-        (201, "<html>", "unknown"),
-    ] {
-        let cut = Answer {
-            truncated: true,
-            ..of(status, body)
-        };
-        assert_eq!(outcome(answer::classify(&cut)), want, "{status} {body}");
-    }
 }
 
 #[test]
@@ -191,14 +190,7 @@ fn the_message_in_an_answer() {
         (r#"{"id":"f:0b1c"}"#, "f:0b1c"),
     ] {
         let posted = answer::classify(&of(201, body)).unwrap();
-        let message_id = Some(want.to_owned());
-        assert_eq!(
-            posted,
-            Posted {
-                message_id,
-                ..Posted::default()
-            }
-        );
+        assert_eq!(posted.message_id.as_deref(), Some(want));
     }
 }
 
