@@ -17,10 +17,11 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &[u8], names: &[&str]) -> Optio
     };
     let mut json = serde_json::Deserializer::from_slice(body);
     // The error is the missing end; what was read before it counts.
-    let _ = fields.deserialize(&mut json);
-    (!found.is_empty())
-        .then(|| T::deserialize(Value::Object(found)).ok())
-        .flatten()
+    fields.deserialize(&mut json).ok();
+    if found.is_empty() {
+        return None;
+    }
+    T::deserialize(Value::Object(found)).ok()
 }
 
 /// Fills `found` as the fields come, so that the end of the input loses nothing that was read.
