@@ -22,9 +22,9 @@ const SHAPES: &[&str] = &[
 fuzz_target!(|data: &[u8]| {
     let Some(answer) = answers::answer(data, SHAPES) else { return };
     let posted = classify(&answer);
-    // Success is Slack's word and its status together, and ids are short.
+    // Success is Slack's word and its status together, whether its answer was read to the end or not, and ids are short.
     if let Ok(posted) = &posted {
-        assert!(answer.is_success() && !answer.truncated);
+        assert!(answer.is_success());
         let ids = [&posted.channel, &posted.message_id];
         assert!(ids.into_iter().flatten().all(|id| (1..=64).contains(&id.len())));
     }

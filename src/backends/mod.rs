@@ -10,6 +10,7 @@ pub mod conversations;
 pub mod install;
 mod listing;
 pub mod mattermost;
+mod prefix;
 pub mod slack;
 pub mod teams;
 pub mod wire;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, Uri};
 
+use super::prefix;
 use crate::domain::delivery::{Failure, Later};
 
 /// The world as lent to a backend: one HTTP exchange, one printed line, and the time.
@@ -36,7 +37,8 @@ pub struct Call<'a> {
     pub max_answer_bytes: usize,
 }
 
-/// What is read of an answer, unless a call says otherwise; a platform's answer to a post has some hundred bytes.
+/// What is read of an answer, unless a call says otherwise (threat E5). An answer to a post may be longer, since Mattermost
+/// and Slack repeat the post in it: what means success must be read from its beginning ([`Answer::leading`]).
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The same of a list that a person asks for: Mattermost's of a team's channels is in no pages (reference/mattermost.md 10).
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
@@ -51,7 +53,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body, at most as much of it as the call asks for.
     pub body: Bytes,
-    /// Whether the body was longer.
+    /// Whether there was more of the body, or it broke off. What is there is then read by [`Answer::leading`] alone, and
+    /// never shown: it may end in half a credential, which no echo filter finds.
     pub truncated: bool,
 }
 
@@ -164,10 +167,32 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The body as text, trimmed; empty if it is not text.
+    /// The body as [`Answer::json`]; of one that is cut off, these fields, as far as they stand there in whole.
+    #[must_use]
+    pub fn leading<'b, T: serde::Deserialize<'b>>(&'b self, fields: &[&str]) -> Option<T> {
+        if self.truncated {
+            return prefix::read(&self.body, fields);
+        }
+        self.json()
+    }
+
+    /// The body as text, trimmed; empty if it is cut off or not text.
     #[must_use]
     pub fn text(&self) -> &str {
+        if self.truncated {
+            return "";
+        }
         std::str::from_utf8(&self.body).unwrap_or_default().trim()
+    }
+
+    /// Whether the body begins like HTML or XML, which no platform's API answers: a login page, or a gateway's.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        let body = self
+            .body
+            .strip_prefix(b"\xEF\xBB\xBF")
+            .unwrap_or(&self.body);
+        body.trim_ascii_start().starts_with(b"<")
     }
 }
 

@@ -157,7 +157,7 @@ impl HttpWire {
         if response.status().is_informational() {
             return Err(WireError::NoAnswer);
         }
-        let (body, truncated) = self.read(&mut response, call.max_answer_bytes).await?;
+        let (body, truncated) = self.read(&mut response, call.max_answer_bytes).await;
         let body = match head.echo {
             Some(credential) => echo::without(body, &credential),
             None => body,
@@ -170,26 +170,24 @@ impl HttpWire {
         })
     }
 
-    /// Reads up to the cap. A body that breaks off after the head is no usable answer to a success, and is
-    /// classed by its status otherwise.
-    async fn read<S>(
-        &self,
-        response: &mut ClientResponse<S>,
-        max_bytes: usize,
-    ) -> Result<(Bytes, bool), WireError>
+    /// Reads up to the cap, and says whether that is not all: because there is more, or because the body broke off.
+    /// What came is kept, since the beginning of an answer may say for sure that a post was taken.
+    async fn read<S>(&self, response: &mut ClientResponse<S>, max_bytes: usize) -> (Bytes, bool)
     where
         S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
         let mut body: Option<Bytes> = None;
         let mut whole = BytesMut::new();
+        let mut is_cut = false;
         while let Some(chunk) = response.next().await {
-            let Ok(chunk) = chunk else {
+            let Ok(mut chunk) = chunk else {
                 // Where the connection's end is the body's end, how it ended says nothing; what came is judged.
-                if !is_framed(response) {
-                    break;
-                }
-                return Ok((Bytes::new(), true));
+                is_cut = is_framed(response);
+                break;
             };
+            let room = max_bytes.saturating_sub(whole.len() + body.as_ref().map_or(0, Bytes::len));
+            is_cut = chunk.len() > room;
+            chunk.truncate(room);
             match body.take() {
                 None if whole.is_empty() => body = Some(chunk),
                 first => {
@@ -197,11 +195,11 @@ impl HttpWire {
                     whole.extend_from_slice(&chunk);
                 }
             }
-            if whole.len() + body.as_ref().map_or(0, Bytes::len) > max_bytes {
-                return Ok((Bytes::new(), true));
+            if is_cut {
+                break;
             }
         }
-        Ok((body.unwrap_or_else(|| whole.freeze()), false))
+        (body.unwrap_or_else(|| whole.freeze()), is_cut)
     }
 
     /// What `Retry-After` of an answer asks for.

@@ -23,6 +23,7 @@ mod fixture;
 mod inbound;
 mod ledger;
 mod limits;
+mod long_answers;
 mod mattermost;
 mod openapi;
 mod operating;

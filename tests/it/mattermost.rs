@@ -1051,8 +1051,8 @@ fn a_lost_answer_is_one_post() {
         Reply::close_after_request(),
         Reply::reset_after_request(),
         Mattermost::bad_gateway(),
-        Reply::raw("HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{\"id\":\"kapm"),
-        Reply::json(201, json!({"id": 7})),
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"id\":\"kapm"),
+        Reply::json(200, json!({"id": 7})),
         Reply::html(200, "<html>maintenance</html>"),
     ] {
         let before = fake.posts().len();

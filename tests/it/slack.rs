@@ -416,7 +416,7 @@ fn an_answer_that_leaves_the_outcome_open_is_503_and_not_repeated() {
         Reply::status(200),
         Reply::json(200, json!([true, null, null, null, null])),
         Reply::json(200, json!({"ok": "true"})),
-        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"ok\":true,"),
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"ok\":tru"),
         Reply::raw("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"ok\":"),
         Reply::close_after_request(),
         Reply::reset_after_request(),

@@ -564,10 +564,10 @@ fn an_answer_that_leaves_the_outcome_open_is_503_and_not_repeated() {
     let (channel, proxy) = (teams.channel("alerts"), setup(&teams).start());
     let replies = [
         Reply::html(200, "<html>a portal</html>"),
-        Reply::status(201),
-        Reply::json(201, json!({"id": ""})),
-        Reply::json(201, json!({"id": 7})),
-        Reply::raw("HTTP/1.1 201 Created\r\nContent-Length: 90\r\n\r\n{\"id\":"),
+        Reply::status(200),
+        Reply::json(200, json!({"id": ""})),
+        Reply::json(200, json!({"id": 7})),
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"id\":"),
         Reply::close_after_request(),
         Reply::reset_after_request(),
         Reply::endless_body(),

@@ -23,14 +23,16 @@ struct ErrorBody<'a> {
     id: Cow<'a, str>,
 }
 
-/// The fields of a new post that can be relied on (reference 4).
-#[derive(Deserialize)]
+/// The fields of a new post that can be relied on (reference 4). They stand before the message, which may be long.
+#[derive(Deserialize, Default)]
 struct PostBody<'a> {
     #[serde(borrow)]
-    id: Cow<'a, str>,
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    channel_id: Cow<'a, str>,
+    channel_id: Option<Cow<'a, str>>,
 }
+
+const POST_FIELDS: [&str; 2] = ["id", "channel_id"];
 
 /// A channel, as far as a look-up needs it.
 #[derive(Deserialize)]
@@ -56,15 +58,27 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
     if !answer.is_success() {
         return Err(failure(answer, &POSTS));
     }
-    answer
-        .json::<PostBody<'_>>()
-        .filter(|post| is_id(&post.id) && is_id(&post.channel_id))
-        .map(|post| Posted {
-            channel: Some(post.channel_id.into_owned()),
-            message_id: Some(post.id.into_owned()),
-            link: None,
-        })
-        .ok_or_else(unusable)
+    let post: PostBody<'_> = answer.leading(&POST_FIELDS).unwrap_or_default();
+    let id = |raw: Option<Cow<'_, str>>| raw.filter(|id| is_id(id)).map(Cow::into_owned);
+    let posted = Posted {
+        channel: id(post.channel_id),
+        message_id: id(post.id),
+        link: None,
+    };
+    let is_named = posted.channel.is_some() && posted.message_id.is_some();
+    if is_named || is_created(answer) {
+        Ok(posted)
+    } else {
+        Err(unusable())
+    }
+}
+
+/// Whether the status alone says that the post is there. Only the server answers 201, with every post (reference 1 and 4);
+/// what stands before it (a login page, a gateway's check) answers 200, a redirect or an error, and a page if anything.
+/// So a 201 counts whatever can be read of it, since a post that is there must not be sent again; any other success does so
+/// only with a post's ids.
+fn is_created(answer: &Answer) -> bool {
+    answer.status == 201 && !answer.is_page()
 }
 
 /// What the answer of an incoming webhook means.
@@ -214,7 +228,7 @@ fn unusable() -> Failure {
 
 /// A successful status without the expected content, where nothing was posted.
 fn unreadable(answer: &Answer) -> Failure {
-    if answer.text().starts_with('<') {
+    if answer.is_page() {
         return Failure::refused(Refusal::Misconfigured, "", NOT_THE_API);
     }
     Failure::later(

@@ -22,6 +22,10 @@ struct Reply {
     ts: Option<String>,
 }
 
+/// The same, as they are read of an answer that is cut off: the post comes back in it, after `ok`, `channel` and `ts`
+/// (reference/slack.md 1.2), and may be longer than what is read.
+const REPLY_FIELDS: [&str; 5] = ["ok", "error", "needed", "channel", "ts"];
+
 /// The outcome of `chat.postMessage`.
 ///
 /// # Errors
@@ -75,7 +79,10 @@ pub(super) fn unread(error: WireError) -> Failure {
 /// The body as Slack's JSON object. An array would be read as one too, field by field: refused.
 fn reply(answer: &Answer) -> Option<Reply> {
     let object = answer.body.trim_ascii_start().starts_with(b"{");
-    object.then(|| answer.json())?
+    let reply: Reply = object.then(|| answer.leading(&REPLY_FIELDS))??;
+    // Where the reason of a refusal is cut off, it is not known to be one for good.
+    let is_whole = reply.ok || reply.error.is_some() || !answer.truncated;
+    is_whole.then_some(reply)
 }
 
 fn refusal(reply: &Reply, answer: &Answer) -> Failure {

@@ -140,7 +140,7 @@ pub fn classify_webhook(answer: &Answer) -> Result<(), Failure> {
 }
 
 fn says_ok(answer: &Answer) -> bool {
-    !answer.truncated && answer.text() == "ok"
+    answer.text() == "ok"
 }
 
 fn json(answer: &Answer) -> Option<JsonAnswer> {

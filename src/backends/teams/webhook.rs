@@ -96,7 +96,7 @@ impl Backend for Flows {
 /// # Errors
 /// [`Failure`] for everything but 200 to 299.
 pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
-    let is_page = answer.status != 202 && answer.text().starts_with('<');
+    let is_page = answer.status != 202 && answer.is_page();
     match answer.group() {
         StatusGroup::Success if is_page => Err(Failure::Unknown {
             detail: "the Teams webhook answered with a page instead of a flow's answer; check the URL in CHANNELS".to_owned(),

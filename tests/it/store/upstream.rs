@@ -96,7 +96,7 @@ fn a_lost_answer_is_asked_for_again() {
         ("F-4 reset", Reply::reset_after_request()),
         ("F-4 closed", Reply::close_after_request()),
         ("F-4 closed in the head", Reply::raw("HTTP/1.1 201 Cre")),
-        ("F-9 empty", Reply::status(201)),
+        ("F-9 empty", Reply::status(200)),
         ("F-9 no JSON", Reply::html(200, "<h1>welcome</h1>")),
     ];
     for (case, reply) in lost {

@@ -122,11 +122,6 @@ fn ok_decides_and_statuses_where_slack_did_not_answer() {
             assert_eq!(retry_after, RETRY);
         }
     }
-    let cut = Answer {
-        truncated: true,
-        ..answer(200, posted)
-    };
-    assert_eq!(word(&classify(&cut)), "unknown");
     let deep = format!(r#"{{"ok":{}}}"#, "[".repeat(60_000));
     assert_eq!(word(&classify(&answer(200, &deep))), "unknown");
     let without_header = Answer {
@@ -134,6 +129,53 @@ fn ok_decides_and_statuses_where_slack_did_not_answer() {
         ..answer(429, "")
     };
     assert_eq!(classify(&without_header).unwrap_err().retry_after(), None);
+}
+
+/// E5, F-7: Slack repeats the post, so its answer may be longer than what is read; it says how it went at its beginning.
+#[test]
+fn the_beginning_of_an_answer_says_how_it_went() {
+    let cut = |status, body: &str| {
+        classify(&Answer {
+            truncated: true,
+            ..answer(status, body)
+        })
+    };
+    for (status, body, want) in [
+        (
+            200,
+            r#"{"ok":true,"channel":"C0OPS00001","ts":"1.2","message":{"text":"x"#,
+            "ok",
+        ),
+        (200, r#"{"ok":true,"chan"#, "ok"),
+        (
+            200,
+            r#"{"ok":false,"error":"is_archived","errors":["#,
+            "Archived",
+        ),
+        (200, r#"{"ok":false,"error":"is_arch"#, "unknown"),
+        (200, r#"{"ok":false,"#, "unknown"),
+        (200, r#"{"ok":"true","#, "unknown"),
+        (200, r#"{"message":{"ok":true,"#, "unknown"),
+        (200, "[true,", "unknown"),
+        (200, "<html>", "unknown"),
+        (200, "", "unknown"),
+        (500, r#"{"ok":true,"#, "unknown"),
+        (429, r#"{"ok":true,"#, "Throttled"),
+    ] {
+        assert_eq!(word(&cut(status, body)), want, "{status} {body}");
+    }
+    let posted = cut(
+        200,
+        r#"{"ok":true,"channel":"C0OPS1","ts":"17.1","message":"#,
+    )
+    .unwrap();
+    assert_eq!(posted.channel.as_deref(), Some("C0OPS1"));
+    assert_eq!(posted.message_id.as_deref(), Some("17.1"));
+    let half = cut(200, r#"{"ok":true,"channel":"C0OPS1","ts":"17."#).unwrap();
+    assert_eq!(
+        (half.channel.as_deref(), half.message_id),
+        (Some("C0OPS1"), None)
+    );
 }
 
 #[test]
