@@ -63,6 +63,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
             channel: Some(post.channel_id.into_owned()),
             message_id: Some(post.id.into_owned()),
             link: None,
+            pause: answer.retry_after,
         })
         .ok_or_else(unusable)
 }
