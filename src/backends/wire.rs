@@ -48,8 +48,8 @@ pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// `Retry-After` as a wait: seconds rounded up, or an HTTP-date against the answer's own `Date`;
-    /// at most one hour; `None` if absent or unusable.
+    /// `Retry-After` as a wait: seconds rounded up, or an HTTP-date against the answer's own `Date`; where it is absent
+    /// or unusable, `X-Ratelimit-Reset` of a 429, or of a success that has left nothing of the limit. At most one hour.
     pub retry_after: Option<Duration>,
     /// The body, at most as much of it as the call asks for.
     pub body: Bytes,

@@ -6,6 +6,7 @@
 mod house;
 mod relay;
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub struct Courier {
     dispatcher: Dispatcher,
     desk: Desk,
     settings: CourierSettings,
+    apart: RefCell<fold::Apart>,
 }
 
 /// How many messages of a lane are delivered before others have their turn.
@@ -87,6 +89,7 @@ impl Courier {
             desk: dispatcher.desk()?.clone(),
             dispatcher,
             settings,
+            apart: RefCell::default(),
         })
     }
 
@@ -254,7 +257,8 @@ impl Courier {
         };
         let now = self.dispatcher.shared.clock.now();
         let lanes = &self.dispatcher.shared.lanes;
-        if let Err(wait) = lanes.reserve(lane, ready.pace, now, now, now) {
+        let opens = lanes.opens_at(ready.gateway(), now);
+        if let Err(wait) = lanes.reserve(lane, ready.pace, now, opens, now) {
             return Step::Leave(Release::Pause(wait));
         }
         let (post, count) = self.fold(lane, rows, post, &ready);
@@ -279,6 +283,10 @@ impl Courier {
             .first()
             .is_some_and(|row| row.delivery.progress.parts_taken > 0);
         if !self.settings.fold || is_begun || !self.desk.queue.is_throttled(lane) {
+            return (post, 1);
+        }
+        let seq = rows.first().map_or(i64::MAX, |row| row.seq);
+        if self.apart.borrow_mut().holds(lane, seq) {
             return (post, 1);
         }
         let behind = rows
@@ -317,6 +325,13 @@ impl Courier {
         let queue = &self.desk.queue;
         let now = self.dispatcher.shared.clock.now();
         queue.attempted(lane, attempt.failure.is_some(), now);
+        let is_of_one = attempt
+            .failure
+            .as_ref()
+            .is_some_and(Failure::is_of_the_message);
+        if is_of_one && rows.len() > 1 {
+            return self.take_apart(lane, rows, &attempt, now_ms);
+        }
         let failures = queue.failures(lane);
         let (mut settled, mut told, mut release) = (Vec::new(), Vec::new(), Release::Go);
         for row in rows {
@@ -347,6 +362,25 @@ impl Courier {
             settled,
             told,
             release,
+        }
+    }
+
+    /// Of several messages in one post that was refused it is not known whose fault that was: none ends by it, and each is
+    /// tried alone.
+    fn take_apart(&self, lane: Lane, rows: &[Row], attempt: &Attempt, now_ms: u64) -> Step {
+        if let Some(last) = rows.last() {
+            self.apart.borrow_mut().add(lane, last.seq);
+        }
+        let settled = rows.iter().map(|row| Settled {
+            id: row.id,
+            place: row.delivery.place,
+            state: State::Waiting,
+            progress: attempt.folded_progress(row.delivery.progress.clone(), now_ms),
+        });
+        Step::Settle {
+            settled: settled.collect(),
+            told: Vec::new(),
+            release: Release::Go,
         }
     }
 

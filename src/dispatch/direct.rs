@@ -94,7 +94,10 @@ impl Dispatcher {
             let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
-                Some(Ok(posted)) => return Ok(posted),
+                Some(Ok(posted)) => {
+                    self.hold(ready, &posted);
+                    return Ok(posted);
+                }
                 Some(Err(failure)) => failure,
                 None => no_answer_in_time(ready.backend),
             };
@@ -135,16 +138,25 @@ impl Dispatcher {
         let lanes = &self.shared.lanes;
         loop {
             let now = self.shared.clock.now();
+            let not_before = not_before.max(lanes.opens_at(ready.gateway(), now));
             let turn = lanes
                 .reserve(ready.lane, ready.pace, now, not_before, latest)
                 .map_err(|wait| no_turn(ready.backend, wait))?;
             if turn > now {
                 tokio::time::sleep_until(turn.into()).await;
             }
-            if !lanes.is_paused(ready.lane, self.shared.clock.now()) {
+            let now = self.shared.clock.now();
+            let is_open = lanes.opens_at(ready.gateway(), now) <= now;
+            if is_open && !lanes.is_paused(ready.lane, now) {
                 return Ok(());
             }
         }
+    }
+
+    /// Keeps what the platform said of its limits when it took a post.
+    pub(super) fn hold(&self, ready: &Ready, posted: &Posted) {
+        let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
+        lanes.hold(ready.lane, ready.gateway(), now, posted.pause);
     }
 }
 

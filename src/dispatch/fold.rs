@@ -1,10 +1,41 @@
 //! `FOLD_BACKLOG`: what waits for a throttled destination becomes as few posts as fit. Pure.
 
+use std::collections::HashMap;
+
 use crate::domain::delivery::Post;
 use crate::domain::message::Message;
+use crate::outbox::Lane;
 
 /// The most messages that are folded into one post.
 pub(super) const MAX: usize = 50;
+
+/// The most lanes whose refused posts are remembered; beyond, all are forgotten, and folded in vain once more.
+const MAX_APART: usize = 10_000;
+
+/// Up to where in a lane each message is posted alone, because one post of all these was refused.
+#[derive(Default)]
+pub(super) struct Apart {
+    until: HashMap<Lane, i64>,
+}
+
+impl Apart {
+    /// The messages up to this place in the order of the lane are posted alone.
+    pub(super) fn add(&mut self, lane: Lane, last: i64) {
+        if self.until.len() >= MAX_APART {
+            self.until.clear();
+        }
+        self.until.insert(lane, last);
+    }
+
+    /// Whether the message at this place, now the first of its lane, is one of them.
+    pub(super) fn holds(&mut self, lane: Lane, first: i64) -> bool {
+        let is_held = self.until.get(&lane).is_some_and(|last| first <= *last);
+        if !is_held {
+            self.until.remove(&lane);
+        }
+        is_held
+    }
+}
 
 /// The first post with as many of those behind it as fit and look the same: a heading or a colour of its own stands
 /// alone. And how many that are.
@@ -97,6 +128,27 @@ mod tests {
             );
         }
         assert_eq!(folded(titled, vec![post("c")], 100), ("b".into(), 1));
+    }
+
+    #[test]
+    fn what_was_refused_as_one_goes_alone_up_to_its_last() {
+        let (mut apart, lane) = (Apart::default(), Lane(1));
+        apart.add(lane, 7);
+
+        assert!(apart.holds(lane, 3) && apart.holds(lane, 7));
+        assert!(!apart.holds(Lane(2), 3));
+        assert!(!apart.holds(lane, 8));
+        assert!(apart.until.is_empty());
+    }
+
+    #[test]
+    fn the_lanes_that_are_remembered_are_bounded() {
+        let mut apart = Apart::default();
+
+        (0..30_000).for_each(|lane| apart.add(Lane(lane), 1));
+
+        assert!(apart.until.len() <= MAX_APART);
+        assert!(apart.holds(Lane(29_999), 1));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The outgoing pace: when the next part may go to a destination.
 //!
 //! A lane is a destination's queue ticket machine: each reservation gets the next free moment, so waiting
-//! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins.
+//! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins; a limit that a post
+//! has used up is its bot's, and holds all of that gateway's lanes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ use crate::domain::delivery::{Failure, Later};
 use crate::domain::quota::Limit;
 use crate::outbox::Lane;
 
+use super::queue::schedule::Gateway;
+
 /// The most lanes that are kept: idle ones are forgotten first, and they lose nothing by it.
 const MAX_LANES: usize = 10_000;
 /// What a new destination is told when all lanes are busy.
@@ -21,6 +24,8 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Lanes {
     lanes: Mutex<HashMap<Lane, State>>,
+    /// Until when the limit of a bot is used up.
+    used_up: Mutex<HashMap<Gateway, Instant>>,
     /// Whether there ever was one: mostly no platform has a pace or asks for a pause, and every post asks.
     are_any: AtomicBool,
 }
@@ -55,8 +60,8 @@ impl Lanes {
         }
         let mut lanes = self.lock();
         let known = lanes.get(&lane).copied();
-        if pace.is_none() && known.is_none() {
-            return Ok(now.max(not_before));
+        if pace.is_none() && known.is_none() && not_before <= now {
+            return Ok(now);
         }
         let State {
             recovered,
@@ -105,6 +110,27 @@ impl Lanes {
         lanes
             .get(&lane)
             .is_some_and(|known| known.paused_until > now)
+    }
+
+    /// The moment from which on the limits of a gateway's bot let posts through; `now` where nothing is known of any.
+    pub fn opens_at(&self, gateway: Gateway, now: Instant) -> Instant {
+        if !self.are_any.load(Ordering::Acquire) {
+            return now;
+        }
+        let used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
+        used_up.get(&gateway).map_or(now, |until| now.max(*until))
+    }
+
+    /// A post has used up a limit: nothing goes through its gateway before `wait` has passed. Webhooks are many servers,
+    /// so there it is the lane alone.
+    pub fn hold(&self, lane: Lane, gateway: Gateway, now: Instant, wait: Option<Duration>) {
+        let Some(until) = wait.filter(|_| !gateway.webhooks).map(|wait| now + wait) else {
+            return self.pause(lane, now, wait);
+        };
+        let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = used_up.entry(gateway).or_insert(until);
+        *known = until.max(*known);
+        self.are_any.store(true, Ordering::Release);
     }
 
     /// Nothing goes to this lane before `retry_after` has passed.
@@ -239,6 +265,34 @@ mod tests {
             Ok(now + S * 31)
         );
         assert_eq!(lanes.reserve(Lane(2), None, now, now + S, far), Ok(now + S));
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_holds_the_gateway_and_of_webhooks_the_lane() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let bot = Gateway {
+            backend: "mattermost",
+            webhooks: false,
+        };
+        let hooks = Gateway {
+            webhooks: true,
+            ..bot
+        };
+        let reserve = |lane, gateway, now| {
+            let opens = lanes.opens_at(gateway, now);
+            lanes.reserve(Lane(lane), None, now, opens, now)
+        };
+        lanes.hold(Lane(1), bot, now, None);
+        let before = reserve(1, bot, now);
+        lanes.hold(Lane(1), bot, now, Some(S * 9));
+        lanes.hold(Lane(1), bot, now, Some(S * 5));
+        lanes.hold(Lane(3), hooks, now, Some(S * 7));
+
+        assert_eq!(before, Ok(now));
+        assert_eq!([1, 2].map(|lane| reserve(lane, bot, now)), [Err(S * 9); 2]);
+        assert_eq!(reserve(2, bot, now + S * 9), Ok(now + S * 9));
+        assert_eq!(reserve(3, hooks, now), Err(S * 7));
+        assert_eq!(reserve(4, hooks, now), Ok(now));
     }
 
     #[test]

@@ -166,11 +166,9 @@ impl Dispatcher {
             let later = Reason::BackendUnavailable;
             return queue(Progress::default(), Release::Go, later).await;
         }
-        let turn = self
-            .shared
-            .lanes
-            .reserve(ready.lane, ready.pace, now, now, now);
-        if let Err(wait) = turn {
+        let lanes = &self.shared.lanes;
+        let opens = lanes.opens_at(ready.gateway(), now);
+        if let Err(wait) = lanes.reserve(ready.lane, ready.pace, now, opens, now) {
             let throttled = Reason::BackendThrottled;
             return queue(Progress::default(), Release::Pause(wait), throttled).await;
         }

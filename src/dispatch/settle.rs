@@ -62,6 +62,7 @@ impl Dispatcher {
             };
             match sent.await {
                 Ok(posted) => {
+                    self.hold(ready, &posted);
                     attempt.posted.get_or_insert(posted);
                     attempt.taken += 1;
                 }
@@ -151,6 +152,21 @@ impl Attempt {
         }
     }
 
+    /// The progress of a delivery that was in a refused post with others, and waits for an attempt of its own.
+    pub(super) fn folded_progress(&self, before: Progress, now_ms: u64) -> Progress {
+        let reason = before.reason.clone();
+        let after = self.progress(before, now_ms);
+        Progress {
+            // Of the post, not of this message: it waits for the reason that it waited for before.
+            reason,
+            platform_code: None,
+            error: after
+                .error
+                .map(|error| format!("in one post with others: {error}")),
+            ..after
+        }
+    }
+
     /// How it ended, for a caller who waits.
     pub(super) fn ended(&self, progress: &Progress) -> Ended {
         match &self.failure {
@@ -158,6 +174,7 @@ impl Attempt {
                 channel: progress.channel.clone(),
                 message_id: progress.message_id.clone(),
                 link: progress.link.clone(),
+                pause: None,
             }),
             Some(failure) => Ended::Failed {
                 failure: failure.clone(),

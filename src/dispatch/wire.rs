@@ -14,7 +14,7 @@ use awc::{Client, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
-use http::header;
+use http::{HeaderName, StatusCode, header};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,6 +28,12 @@ use crate::clock::Clock;
 
 /// The longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// How many requests a limit still lets through, and the seconds until it lets all of them through
+/// (reference/mattermost.md 7).
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// More seconds than any limit takes: what else goes by the name of `X-Ratelimit-Reset` is a time stamp.
+const A_TIME_STAMP: u64 = 1_000_000_000;
 /// Below the idle timeout of Mattermost (60 s), so that we close first.
 const IDLE: Duration = Duration::from_secs(30);
 /// Requests at once per worker. A hung platform holds one for `UPSTREAM_TIMEOUT`; others still get through.
@@ -202,14 +208,21 @@ impl HttpWire {
         (body.unwrap_or_else(|| whole.freeze()), is_cut)
     }
 
-    /// What `Retry-After` of an answer asks for.
+    /// What `Retry-After` of an answer asks for, or else its limit headers, of which there may be several
+    /// (reference/mattermost.md 7): used up is one of them, and the longest wait counts.
     pub(super) fn retry_after<S>(&self, response: &ClientResponse<S>) -> Option<Duration> {
-        let text = |name| response.headers().get(name)?.to_str().ok();
-        retry_after(
-            text(header::RETRY_AFTER)?,
-            text(header::DATE),
-            self.clock.unix(),
-        )
+        let (status, headers) = (response.status(), response.headers());
+        let text = |name| headers.get(name)?.to_str().ok();
+        let asked = text(header::RETRY_AFTER)
+            .and_then(|asked| retry_after(asked, text(header::DATE), self.clock.unix()));
+        asked.or_else(|| {
+            let is_used_up = status == StatusCode::TOO_MANY_REQUESTS
+                || status.is_success() && headers.get_all(&REMAINING).any(|left| left == "0");
+            let resets = headers.get_all(is_used_up.then_some(&RESET)?);
+            resets
+                .filter_map(|reset| until_reset(reset.to_str().ok()?))
+                .max()
+        })
     }
 }
 
@@ -316,9 +329,34 @@ fn retry_after(value: &str, date: Option<&str>, unix: Duration) -> Option<Durati
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
+/// Reads `X-Ratelimit-Reset`, whole seconds. What is unusable is as good as absent.
+fn until_reset(value: &str) -> Option<Duration> {
+    let seconds: u64 = value.trim().parse().ok()?;
+    let is_wait = (1..A_TIME_STAMP).contains(&seconds);
+    is_wait.then(|| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reset_is_seconds_and_no_time_stamp() {
+        let secs = |value| until_reset(value).map(|wait| wait.as_secs());
+
+        for (value, want) in [
+            ("6", Some(6)),
+            (" 1 ", Some(1)),
+            ("7200", Some(3600)),
+            ("0", None),
+            ("-1", None),
+            ("1.5", None),
+            ("1795242173", None),
+            ("", None),
+        ] {
+            assert_eq!(secs(value), want, "{value}");
+        }
+    }
 
     /// F-11 and F-12.
     #[test]

@@ -40,6 +40,8 @@ pub struct Posted {
     pub message_id: Option<String>,
     /// Where a person can see it.
     pub link: Option<String>,
+    /// How long it wants no other post, if this one has used up a limit.
+    pub pause: Option<Duration>,
 }
 
 /// How an attempt failed. The `detail` is for the caller: what happened and how to fix it, without the
@@ -303,6 +305,18 @@ impl Failure {
             self,
             Self::Refused {
                 reason: Refusal::Credentials | Refusal::Misconfigured,
+                ..
+            }
+        )
+    }
+
+    /// Whether another message may well be taken where this one is refused.
+    #[must_use]
+    pub fn is_of_the_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                reason: Refusal::TooLong | Refusal::Rejected,
                 ..
             }
         )

@@ -510,6 +510,32 @@ fn what_the_platform_asks_to_wait_is_passed_on() {
     }
 }
 
+/// Contract 3, reference/mattermost.md 7: what a 429 says in its limit headers is passed on as a `Retry-After` is, which wins.
+#[test]
+fn what_the_limit_headers_ask_to_wait_is_passed_on() {
+    let chat = Chat::start();
+    let proxy = chat.setup().start();
+    let reset = |seconds| Reply::status(429).header("X-Ratelimit-Reset", seconds);
+    let table = [
+        (reset("6"), 6),
+        (reset("99999"), 3600),
+        (reset("6").header("X-Ratelimit-Reset", "9"), 9),
+        (reset("6").header("Retry-After", "30"), 30),
+        (reset("60").header("Retry-After", "2"), 2),
+        (reset("6").header("Retry-After", "soon"), 6),
+    ];
+
+    for (reply, seconds) in table {
+        let channel = unique("", 26);
+        chat.says(&channel, reply);
+
+        let answer = proxy.post_message(&channel, TEXT, &[("wait", "1")]);
+
+        assert_eq!(assert_unavailable(&answer, "a limit"), seconds);
+        assert_eq!(chat.sends(&channel).len(), 1, "asked before its time");
+    }
+}
+
 /// F-11, F-13: what cannot be used is as good as absent, and stops nothing for long.
 #[test]
 fn an_unusable_retry_after_is_none() {

@@ -64,6 +64,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
         channel: id(post.channel_id),
         message_id: id(post.id),
         link: None,
+        pause: answer.retry_after,
     };
     let is_named = posted.channel.is_some() && posted.message_id.is_some();
     if is_named || is_created(answer) {

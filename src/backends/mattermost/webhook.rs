@@ -84,6 +84,7 @@ impl Backend for Hooks {
             match classify_hook(&answer) {
                 Ok(()) => Ok(Posted {
                     channel: Some(alias.to_string()),
+                    pause: answer.retry_after,
                     ..Posted::default()
                 }),
                 Err(refused) => Err(confirm(wire, uri, &answer, refused).await),

@@ -41,7 +41,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
         Some(reply) if answer.is_success() => Ok(Posted {
             channel: reply.channel.and_then(safe_id),
             message_id: reply.ts.and_then(safe_id),
-            link: None,
+            ..Posted::default()
         }),
         // Said to be posted, with a status that denies it.
         Some(_) => Err(unusable()),

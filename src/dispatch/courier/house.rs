@@ -7,12 +7,14 @@ use futures_util::future::{join, select};
 use crate::dispatch::Phase;
 use crate::dispatch::queue::schedule::Release;
 use crate::dispatch::stored::is_of_name;
-use crate::outbox::Waiting;
+use crate::outbox::{Retention, Waiting};
 
 use super::{AFTER_THE_END, Courier};
 
-/// How often receipts are expired, and how many at once.
+/// How often receipts are expired, at most and at least: one is kept at most half its time too long, or a second.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+const EXPIRE_EVERY_AT_LEAST: Duration = Duration::from_secs(1);
+/// How many receipts are expired at once.
 const EXPIRE_BATCH: usize = 1000;
 
 impl Courier {
@@ -75,9 +77,34 @@ impl Courier {
                 }
             }
             let stopping = self.desk.queue.reached(Phase::Stopping);
-            if tokio::time::timeout(EXPIRE_EVERY, stopping).await.is_ok() {
+            if tokio::time::timeout(expire_every(retention), stopping)
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
+    }
+}
+
+fn expire_every(retention: Retention) -> Duration {
+    Duration::from_millis(retention.age_ms / 2).clamp(EXPIRE_EVERY_AT_LEAST, EXPIRE_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_kept_little_longer_than_its_time() {
+        let every = |age_s: u64| {
+            let retention = Retention {
+                age_ms: age_s * 1000,
+                max_settled: 1,
+            };
+            expire_every(retention).as_secs()
+        };
+
+        assert_eq!([1, 2, 10, 120, 7 * 24 * 3600].map(every), [1, 1, 5, 60, 60]);
     }
 }

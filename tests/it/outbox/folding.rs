@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Stage, id};
-use crate::store::{queue, shown, wait_for_status};
+use crate::store::{attempts, queue, receipt, shown, wait_for_status};
+use crate::support::mattermost::Access;
 use crate::support::{Reply, Response};
 
 const MESSAGES: usize = 10;
@@ -51,6 +52,68 @@ fn a_throttled_backlog_becomes_few_posts() {
     let made: BTreeSet<String> = stage.chat.posts().into_iter().map(|post| post.id).collect();
     assert_eq!(told, made);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), MESSAGES);
+}
+
+/// I1, contract 4: the server takes less than is said of it, so one post of what waits is refused, and each message fits.
+#[test]
+fn a_folded_post_that_is_refused_ends_none_of_its_messages() {
+    let stage = throttled("true");
+    stage.chat.takes_at_most(4000);
+    let texts: Vec<String> = (0..5).map(|n| n.to_string().repeat(1500)).collect();
+
+    let ids: Vec<String> = texts
+        .iter()
+        .map(|text| queue(&stage.proxy, &stage.builds, text))
+        .collect();
+    let posts_of = posts_of(&stage, &ids);
+    let tried = attempts(&receipt(&stage.proxy, &ids[4]));
+
+    assert_eq!(shown(&stage.chat, &stage.builds), texts);
+    assert_eq!(posts_of.iter().collect::<BTreeSet<_>>().len(), 5);
+    assert_eq!(tried, 2, "the refused one counts");
+}
+
+/// I1: only the message that is refused by itself fails, and the caller who waits for another is told of that one.
+#[test]
+fn of_a_folded_post_only_the_message_that_is_refused_fails() {
+    let stage = throttled("true");
+    stage.chat.takes_at_most(4000);
+    let texts = [
+        "0".repeat(1500),
+        "1".repeat(1500),
+        "2".repeat(4500),
+        "3".repeat(1500),
+    ];
+
+    let ids = texts
+        .each_ref()
+        .map(|text| queue(&stage.proxy, &stage.builds, text));
+    let last = stage.patient(&stage.builds, "4", "20");
+    let refused = wait_for_status(&stage.proxy, &ids[2], "failed");
+
+    assert_eq!(last.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(refused["deliveries"][0]["reason"], "too-long");
+    for delivered in [0, 1, 3] {
+        let receipt = receipt(&stage.proxy, &ids[delivered]);
+        assert_eq!(receipt["status"], "delivered", "{receipt}");
+    }
+    let [zero, one, _, three] = &texts;
+    assert_eq!(shown(&stage.chat, &stage.builds), [zero, one, three, "4"]);
+}
+
+/// What refuses every post to the channel ends what waits for it, as one post or alone.
+#[test]
+fn a_folded_post_to_a_channel_that_is_archived_ends_all_its_messages() {
+    let stage = throttled("true");
+    let first = queue(&stage.proxy, &stage.builds, "too late for it");
+    let behind = queue(&stage.proxy, &stage.builds, "behind it");
+    stage.chat.set_channel("builds", Access::Archived);
+
+    for id in [first, behind] {
+        let receipt = wait_for_status(&stage.proxy, &id, "failed");
+        assert_eq!(receipt["deliveries"][0]["reason"], "archived");
+    }
+    assert_eq!(shown(&stage.chat, &stage.builds), [""; 0]);
 }
 
 #[test]

@@ -225,19 +225,35 @@ fn what_is_too_old_ends_and_says_so() {
     assert_eq!(waiting(&stage.proxy), 0);
 }
 
+/// By the running process, long before a minute is over. What waits keeps its receipt, and the idempotency key holds on.
 #[test]
 fn a_receipt_goes_when_its_time_is_over() {
-    let mut stage = Stage::with(&[("RECEIPT_RETENTION", "1s")]);
-    let promised = queue(&stage.proxy, &stage.builds, "told of for a second");
-    wait_for_status(&stage.proxy, &promised, "delivered");
-    stage.chat.down();
-    let waits = queue(&stage.proxy, &stage.builds, "waits longer than that");
+    let stage = Stage::with(&[("RECEIPT_RETENTION", "1s")]);
+    let post = |wait| {
+        let query = [("once", "told-once"), ("wait", wait)];
+        let path = message_path(&stage.builds, "told of for a second", &query);
+        stage.proxy.post(path)
+    };
+    let gone = id(&post("0"));
+    stage.chat.wait_for_posts(1);
 
     eventually("the receipt is gone", || {
-        stage.restart();
-        let path = format!("/deliveries/{promised}");
-        stage.proxy.get(path).status == 404
+        stage.proxy.get(format!("/deliveries/{gone}")).status == 404
     });
+    stage.chat.down();
+    let waits = queue(&stage.proxy, &stage.deploys, "waits for longer than that");
+    let old = queue(&stage.proxy, &stage.deploys, "is dropped meanwhile");
+    let dropped = stage
+        .proxy
+        .request("DELETE", format!("/deliveries/{old}"), &[]);
+    eventually("another receipt is gone", || {
+        stage.proxy.get(format!("/deliveries/{old}")).status == 404
+    });
+    let kept = receipt(&stage.proxy, &waits);
+    stage.chat.up();
+    post("20");
 
-    assert_eq!(receipt(&stage.proxy, &waits)["status"], "queued");
+    assert!(dropped.status < 300, "{}", dropped.text());
+    assert_eq!(kept["status"], "queued");
+    assert_eq!(shown(&stage.chat, &stage.builds).len(), 1);
 }

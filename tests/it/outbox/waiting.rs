@@ -7,7 +7,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use super::{Stage, id, reason, wait_until_waiting};
-use crate::store::{attempts, hold, queue, receipt, setup, shown, wait_for_status};
+use crate::store::{attempts, hold, queue, receipt, sends, setup, shown, wait_for_status};
 use crate::support::{Folder, Gate, Mattermost, Proxy, Reply, Response, message_path};
 
 #[track_caller]
@@ -149,6 +149,61 @@ fn a_platform_that_asks_for_time_has_throttled() {
     assert_eq!(reason(&answer), (202, "backend-throttled".to_owned()));
     let kept = receipt(&stage.proxy, &id(&answer));
     assert_eq!(kept["reason"], "backend-throttled");
+}
+
+/// Contract 3: the limit headers count where there is no `Retry-After`; a caller of 3 s would see a retry after 1 s.
+#[test]
+fn a_platform_that_names_only_the_end_of_its_limit_is_left_alone_until_then() {
+    let stage = Stage::new();
+    let reply = Reply::status(429).header("X-Ratelimit-Reset", "60");
+    stage.chat.next(reply);
+
+    let answer = stage.patient(&stage.builds, "not so fast", "3");
+    let behind = stage.patient(&stage.builds, "behind it", "0");
+
+    assert_eq!(reason(&answer), (202, "backend-throttled".to_owned()));
+    assert_eq!(behind.status, 202);
+    assert_eq!(sends(&stage.chat), 1);
+}
+
+/// The limit is that of the bot, so it holds all its channels (reference/mattermost.md 7).
+#[test]
+fn a_post_that_used_up_the_limit_is_delivered_and_the_next_is_queued() {
+    let stage = Stage::new();
+    stage.chat.says_of_its_limit(0, 60);
+
+    let first = stage.patient(&stage.builds, "the last one", "20");
+    let second = stage.patient(&stage.builds, "has to wait", "1");
+    let elsewhere = stage.patient(&stage.deploys, "has to wait as well", "1");
+
+    assert_eq!(first.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(reason(&second), (202, "backend-throttled".to_owned()));
+    assert_eq!(reason(&elsewhere), (202, "backend-throttled".to_owned()));
+    assert_eq!(shown(&stage.chat, &stage.builds), ["the last one"]);
+    assert_eq!(sends(&stage.chat), 1);
+}
+
+#[test]
+fn a_post_behind_a_limit_that_ends_within_the_wait_is_delivered() {
+    let stage = Stage::new();
+    stage.chat.says_of_its_limit(0, 1);
+
+    let answers: Vec<u16> = ["one", "two", "three"]
+        .map(|text| stage.patient(&stage.builds, text, "20").status)
+        .to_vec();
+
+    assert_eq!(answers, [200; 3]);
+    assert_eq!(shown(&stage.chat, &stage.builds), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_limit_that_is_not_used_up_holds_nothing() {
+    let stage = Stage::new();
+    stage.chat.says_of_its_limit(1, 60);
+
+    let answers = ["one", "two"].map(|text| stage.patient(&stage.builds, text, "1").status);
+
+    assert_eq!(answers, [200; 2]);
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub(super) struct State {
     pub token_cached: bool,
     pub memberships_cached: HashSet<String>,
     pub limited: (usize, u64),
+    /// Section 7: `X-Ratelimit-Remaining` and `-Reset` of every answer.
+    pub limits: Option<(u64, u64)>,
+    pub max_post_chars: usize,
     pub clock_ms: u64,
 }
 
@@ -115,6 +118,8 @@ impl Mattermost {
             token_cached: false,
             memberships_cached: HashSet::new(),
             limited: (0, 0),
+            limits: None,
+            max_post_chars: MAX_POST_CHARS,
             clock_ms: 1_795_242_173_558,
         };
         let server = Arc::new(Server {
@@ -243,6 +248,16 @@ impl Mattermost {
     /// The next `n` requests of any kind get 429.
     pub fn rate_limited(&self, n: usize, retry_after_s: u64) {
         self.server.state().limited = (n, retry_after_s);
+    }
+
+    /// Every answer from now on says how many requests are left and after how many seconds all of them are.
+    pub fn says_of_its_limit(&self, remaining: u64, reset_s: u64) {
+        self.server.state().limits = Some((remaining, reset_s));
+    }
+
+    /// The longest message that it takes: an old database takes 4000 characters.
+    pub fn takes_at_most(&self, chars: usize) {
+        self.server.state().max_post_chars = chars;
     }
 
     /// An error as the server words it.

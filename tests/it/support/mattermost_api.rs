@@ -45,7 +45,16 @@ pub(super) fn answer(server: &Server, request: &Request) -> Reply {
     } else {
         &server.next_other
     };
-    queue.apply(|| route(server, request, &path))
+    let limits = server.state().limits;
+    queue.apply(|| {
+        let reply = route(server, request, &path);
+        match limits {
+            Some((remaining, reset_s)) => reply
+                .header("X-Ratelimit-Remaining", &remaining.to_string())
+                .header("X-Ratelimit-Reset", &reset_s.to_string()),
+            None => reply,
+        }
+    })
 }
 
 fn route(server: &Server, request: &Request, path: &[&str]) -> Reply {
@@ -213,7 +222,7 @@ fn create(server: &Server, request: &Request) -> Result<Reply, Refusal> {
         _ => return Err((400, "model.post.is_valid.type.app_error")),
     }
     let props = props(&object);
-    check_text(&message, &props)?;
+    check_text(&state, &message, &props)?;
     state.memberships_cached.insert(channel_id.clone());
     let post = accept(
         server,
@@ -230,8 +239,8 @@ fn create(server: &Server, request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::json(201, shown(&state, &post)))
 }
 
-fn check_text(message: &str, props: &Value) -> Result<(), Refusal> {
-    if message.chars().count() > MAX_POST_CHARS {
+fn check_text(state: &State, message: &str, props: &Value) -> Result<(), Refusal> {
+    if message.chars().count() > state.max_post_chars {
         return Err((400, "model.post.is_valid.msg.app_error"));
     }
     if go_json_chars(props) > MAX_PROPS_CHARS {
@@ -377,7 +386,7 @@ fn patch(server: &Server, request: &Request, id: &str) -> Result<Reply, Refusal>
         post.props = props(json!({"props": given}).as_object().unwrap());
         post.props.as_object_mut().unwrap().remove("from_bot");
     }
-    check_text(&post.message, &post.props)?;
+    check_text(&state, &post.message, &post.props)?;
     post.edits += 1;
     state.clock_ms += 1;
     let changed = post.clone();
