@@ -321,15 +321,15 @@ impl Courier {
         let (mut settled, mut told, mut release) = (Vec::new(), Vec::new(), Release::Go);
         for row in rows {
             let key = (row.id, row.delivery.place);
-            let is_final = matches!(attempt.failure, None | Some(Failure::Refused { .. }));
-            let callers = if is_final {
-                queue.callers(key)
-            } else {
-                Callers::default()
+            let callers = match &attempt.failure {
+                Some(failure) if failure.is_of_the_credentials() => {
+                    queue.callers_unless_promised(key)
+                }
+                None | Some(Failure::Refused { .. }) => queue.callers(key),
+                Some(_) => Callers::default(),
             };
             let before = row.delivery.progress.clone();
             let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
-            // A repeat that waits for what goes on waiting is told that it is promised, as the first one was.
             if verdict.state != State::Waiting {
                 // Of what a look-up ended, before an attempt took it.
                 queue.forget_doubt(lane, row.seq);

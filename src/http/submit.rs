@@ -277,7 +277,7 @@ impl Request<'_> {
             Accepted::New(sent) => sent.into_iter(),
             Accepted::Known { same: false, .. } => return Err(key_reused()),
             Accepted::Known { id, same: true } => {
-                let rows = dispatcher.recall(id, deadline).await;
+                let rows = dispatcher.recall(id, is_async, deadline).await;
                 return rows.map(Err).map_err(|error| not_stored(&error));
             }
         };
