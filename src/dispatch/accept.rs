@@ -193,6 +193,7 @@ fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox
         Sent::Failed {
             failure,
             parts_taken,
+            ..
         } => Attempt {
             taken: *parts_taken,
             posted: None,

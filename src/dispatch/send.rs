@@ -14,7 +14,7 @@ use crate::domain::delivery::{Failure, Post, Posted};
 use crate::outbox::{self, Appended, Lane, Message, Once, Progress, State, StoreError};
 
 use super::queue::schedule::{Gateway, Release};
-use super::queue::{Caller, Ended, Key, Room};
+use super::queue::{Caller, Ended, Key, Room, Told};
 use super::settle::{Attempt, delay};
 use super::{Bell, Desk, Dispatcher, Phase, Ready, stored};
 
@@ -41,6 +41,8 @@ pub enum Sent {
         failure: Failure,
         /// How many parts were taken before.
         parts_taken: usize,
+        /// Whether another caller was told 202 before.
+        is_promised: bool,
     },
     /// It is on stable storage and will be delivered.
     Queued(Reason),
@@ -182,6 +184,7 @@ impl Dispatcher {
                 Some(failure @ Failure::Refused { .. }) => Sent::Failed {
                     failure,
                     parts_taken: attempt.taken,
+                    is_promised: false,
                 },
                 Some(ref failure) => {
                     let reason = Reason::of(failure);
@@ -356,16 +359,19 @@ impl Desk {
             // Its end is known already, and is being written.
             None => caller.ended.await.ok(),
         };
-        match told {
-            Some(Ended::Delivered(posted)) => Sent::Delivered(posted),
-            Some(Ended::Failed {
+        let Some(Told { ended, is_promised }) = told else {
+            return Sent::Queued(reason);
+        };
+        match ended {
+            Ended::Delivered(posted) => Sent::Delivered(posted),
+            Ended::Failed {
                 failure,
                 parts_taken,
-            }) => Sent::Failed {
+            } => Sent::Failed {
                 failure,
                 parts_taken,
+                is_promised,
             },
-            None => Sent::Queued(reason),
         }
     }
 

@@ -285,8 +285,11 @@ impl Request<'_> {
             .iter()
             .map(|(aim, _)| aim.is_ok().then(|| sent.next()).flatten())
             .collect();
-        let is_kept =
-            |sent: &Option<Sent>| matches!(sent, Some(Sent::Delivered(_) | Sent::Queued(_)));
+        let is_kept = |sent: &Option<Sent>| match sent {
+            Some(Sent::Delivered(_) | Sent::Queued(_)) => true,
+            Some(Sent::Failed { is_promised, .. }) => *is_promised,
+            Some(Sent::NotStored { .. }) | None => false,
+        };
         if letter.once.is_some() && !sent.iter().any(is_kept) {
             // Nothing of it was posted or promised: the key is free for another try.
             let freed = dispatcher.free_key(letter.post.id).await;

@@ -4,20 +4,29 @@ use tokio::sync::oneshot;
 
 use super::{Ended, Key, Queue};
 
+/// What one who waits is told.
+#[derive(Debug)]
+pub struct Told {
+    /// How the delivery ended.
+    pub ended: Ended,
+    /// Whether somebody else was told 202 before.
+    pub is_promised: bool,
+}
+
 /// One who waits. Who is dropped has gone away.
 #[derive(Debug)]
 pub struct Caller {
     key: Key,
     number: u64,
     /// How it is told.
-    pub ended: oneshot::Receiver<Ended>,
+    pub ended: oneshot::Receiver<Told>,
 }
 
 /// Whoever must be told of an end.
 #[derive(Debug)]
 pub struct Callers {
     /// How they are told.
-    pub waiting: Vec<oneshot::Sender<Ended>>,
+    pub waiting: Vec<oneshot::Sender<Told>>,
     /// Whether somebody was told 202 before, so that it may not end for a reason that an operator can mend.
     pub is_promised: bool,
 }
@@ -32,10 +41,22 @@ impl Default for Callers {
     }
 }
 
+impl Callers {
+    /// Tells everybody who waits. Who has gone away meanwhile needs no answer.
+    pub fn tell(self, ended: &Ended) {
+        for caller in self.waiting {
+            drop(caller.send(Told {
+                ended: ended.clone(),
+                is_promised: self.is_promised,
+            }));
+        }
+    }
+}
+
 /// Who waits for one delivery.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    callers: Vec<(u64, oneshot::Sender<Ended>)>,
+    callers: Vec<(u64, oneshot::Sender<Told>)>,
     is_promised: bool,
 }
 

@@ -17,7 +17,7 @@ use callers::Waiting;
 use locked::{Locked, Shared};
 use schedule::{Gateway, Next, Release, Schedule, Sign};
 
-pub use callers::{Caller, Callers};
+pub use callers::{Caller, Callers, Told};
 
 /// One delivery: a message and the place of the destination in it.
 pub type Key = (DeliveryId, u16);

@@ -103,9 +103,7 @@ fn who_waits_is_told_or_promised_and_never_both() {
     let callers = queue.callers(told);
     assert!(!queue.promise(&first), "its end is just being told");
     assert!(!callers.is_promised);
-    for caller in callers.waiting {
-        assert!(caller.send(ended()).is_ok());
-    }
+    callers.tell(&ended());
 
     assert!(first.ended.try_recv().is_ok() && second.ended.try_recv().is_ok());
     assert!(queue.promise(&third));
@@ -131,10 +129,8 @@ fn who_stops_waiting_stops_nobody_else() {
 
         let callers = queue.callers(key);
         assert!(callers.is_promised);
-        for caller in callers.waiting {
-            assert!(caller.send(ended()).is_ok());
-        }
-        assert!(waits.ended.try_recv().is_ok());
+        callers.tell(&ended());
+        assert!(waits.ended.try_recv().is_ok_and(|told| told.is_promised));
     }
 }
 

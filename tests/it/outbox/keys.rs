@@ -5,7 +5,8 @@ use std::thread;
 
 use super::{Pair, Stage, entries, id, reason, wait_until_waiting};
 use crate::store::{
-    assert_refused, attempts, eventually, hold, listed, queue, receipt, shown, wait_for_status,
+    assert_refused, attempts, eventually, hold, listed, queue, receipt, sends, shown,
+    wait_for_status,
 };
 use crate::support::{Gate, Mattermost, Response, Slack, message_path};
 
@@ -288,6 +289,30 @@ fn a_post_refused_for_good_frees_its_key() {
         assert_eq!(again.verdict(), (200, "delivered".to_owned()), "{outbox}");
         assert_ne!(id(&refused), id(&again), "{outbox}");
     }
+}
+
+/// Promised to a repeat, it has ended: the key still belongs to it.
+#[test]
+fn a_post_that_a_repeat_was_promised_keeps_its_key_when_it_is_refused() {
+    let stage = Stage::new();
+    let gate = Gate::new();
+    let refusal = Mattermost::error(400, "api.context.invalid_body_param.app_error");
+    stage.chat.next(refusal.held(&gate));
+
+    let (first, promised) = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "60"));
+        eventually("it is being tried", || sends(&stage.chat) == 1);
+        let promised = once(&stage, "build-42", "0");
+        gate.open();
+        (first.join().unwrap(), promised)
+    });
+    let again = once(&stage, "build-42", "20");
+
+    assert_eq!(reason(&promised), (202, "async".to_owned()));
+    assert_eq!(first.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!(again.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!([id(&promised), id(&again)], [id(&first), id(&first)]);
+    assert_eq!(stage.chat.posts().len(), 0);
 }
 
 #[test]
