@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use crate::domain::delivery::DeliveryId;
 use crate::outbox::{self, Appended, Progress, Row, State, StoreError};
 
-use super::queue::Key;
 use super::queue::schedule::Release;
+use super::queue::{Caller, Room};
 use super::send::{Letter, NotStored, Reason, Sent, message, progress_of, waiting};
 use super::settle::Attempt;
-use super::{Dispatcher, Ready, stored};
+use super::{Desk, Dispatcher, Ready, stored};
 
 /// What storing a whole message came to.
 pub enum Accepted {
@@ -50,22 +50,22 @@ impl Dispatcher {
         };
         let reasons: Vec<Reason> = ready.iter().map(|(_, ready)| reason(ready)).collect();
         let keys = || ready.iter().map(|(place, _)| (letter.post.id, *place));
-        let ends: Vec<_> = if is_async {
+        let callers: Vec<Caller> = if is_async {
             Vec::new()
         } else {
             keys().map(|key| desk.queue.expect(key)).collect()
         };
+        let room = if is_async { Room::Max } else { Room::Spare };
         let entries = ready
             .iter()
             .zip(&reasons)
             .map(|((place, ready), reason)| waiting(*place, ready, progress_of(*reason)))
             .collect();
-        let stored = self
-            .store(desk, message(letter, entries, self.unix_ms()), Release::Go)
-            .await;
+        let message = message(letter, entries, self.unix_ms());
+        let stored = self.store(desk, message, Release::Go, room).await;
         if !matches!(stored, Ok(Appended::Stored)) {
-            for key in keys() {
-                desk.queue.promise(key);
+            for caller in &callers {
+                desk.queue.promise(caller);
             }
         }
         if let Appended::Known { id, same } = stored? {
@@ -75,10 +75,10 @@ impl Dispatcher {
             let queued = reasons.into_iter().map(Sent::Queued).collect();
             return Ok(Accepted::New(queued));
         }
-        let waits = keys()
-            .zip(ends)
+        let waits = callers
+            .into_iter()
             .zip(reasons)
-            .map(|((key, ended), reason)| desk.outcome(key, ended, reason, deadline));
+            .map(|(caller, reason)| desk.outcome(caller, reason, deadline));
         Ok(Accepted::New(join_all(waits).await))
     }
 
@@ -114,40 +114,71 @@ impl Dispatcher {
         }
     }
 
-    /// The rows of a message that was stored before, after waiting for those of its deliveries that wait.
+    /// The rows of a message that was stored before, after waiting for those of its deliveries that wait. Those that wait
+    /// on do so for the reason that this caller is to be told.
     ///
     /// # Errors
     /// [`NotStored`].
-    pub async fn recall(&self, id: DeliveryId, deadline: Instant) -> Result<Vec<Row>, NotStored> {
+    pub async fn recall(
+        &self,
+        id: DeliveryId,
+        is_async: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Row>, NotStored> {
         let Some(desk) = &self.desk else {
             return Err(StoreError::Closed.into());
         };
-        let waits = |row: &&Row| row.delivery.state == State::Waiting;
         let rows = desk.store.find(id).await?;
-        let expected: Vec<_> = rows
+        let callers: Vec<(u16, Caller)> = rows
             .iter()
-            .filter(waits)
-            .map(|row| {
-                let key = (id, row.delivery.place);
-                (key, desk.queue.expect_again(key))
-            })
+            .filter(|row| row.delivery.state == State::Waiting)
+            .map(|row| row.delivery.place)
+            .map(|place| (place, desk.queue.expect_again((id, place))))
             .collect();
-        if expected.is_empty() {
+        if callers.is_empty() {
             return Ok(rows);
         }
         // Again: what ended before it was expected would never be told.
         let rows = desk.store.find(id).await?;
-        let still: Vec<Key> = rows
-            .iter()
-            .filter(waits)
-            .map(|row| (id, row.delivery.place))
-            .collect();
-        let waits = expected
-            .into_iter()
-            .filter(|(key, _)| still.contains(key))
-            .map(|(key, ended)| desk.outcome(key, ended, Reason::BackendUnavailable, deadline));
+        let waits_on = |place: u16| {
+            rows.iter()
+                .any(|row| row.delivery.place == place && row.delivery.state == State::Waiting)
+        };
+        let waits = callers.into_iter().map(|(place, caller)| async move {
+            if waits_on(place) {
+                let reason = Reason::BackendUnavailable;
+                desk.outcome(caller, reason, deadline).await;
+            } else {
+                desk.queue.promise(&caller);
+            }
+        });
         join_all(waits).await;
-        Ok(desk.store.find(id).await?)
+        let mut rows = desk.store.find(id).await?;
+        for row in &mut rows {
+            if row.delivery.state == State::Waiting && row.delivery.progress.attempts == 0 {
+                let reason = desk.reason_to_repeat(row, is_async);
+                row.delivery.progress.reason = Some(reason.word().to_owned());
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Desk {
+    /// Why a message that was not tried to an end yet waits: what it was stored with is why its first caller was, or
+    /// would have been, told that it does.
+    fn reason_to_repeat(&self, row: &Row, is_async: bool) -> Reason {
+        if is_async {
+            return Reason::Async;
+        }
+        match Reason::of_word(row.delivery.progress.reason.as_deref()) {
+            Reason::Async if self.queue.is_held((row.id, row.delivery.place)) => {
+                Reason::BackendUnavailable
+            }
+            Reason::Async if self.queue.is_throttled(row.delivery.lane) => Reason::BackendThrottled,
+            Reason::Async => Reason::BehindEarlierMessages,
+            stored => stored,
+        }
     }
 }
 
@@ -162,6 +193,7 @@ fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox
         Sent::Failed {
             failure,
             parts_taken,
+            ..
         } => Attempt {
             taken: *parts_taken,
             posted: None,

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::oneshot::Sender;
 
 use crate::domain::delivery::{Failure, Post, Refusal};
 use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
@@ -20,7 +19,7 @@ use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
 use super::queue::schedule::{Next, Release};
 use super::queue::{Callers, Ended, Key, Queue};
 use super::relay::later;
-use super::settle::{Attempt, given_up, tell, verdict};
+use super::settle::{Attempt, given_up, verdict};
 use super::{Desk, Dispatcher, Phase, Ready, fold, sign, stored};
 
 /// What an operator sets.
@@ -70,7 +69,7 @@ enum Step {
     /// These end, or wait on; then the lane goes on, or is left for a while.
     Settle {
         settled: Vec<Settled>,
-        told: Vec<(Key, Vec<Sender<Ended>>, Ended)>,
+        told: Vec<(Key, Callers, Ended)>,
         release: Release,
     },
     /// Nothing was tried.
@@ -224,8 +223,8 @@ impl Courier {
         }
         for (key, mut callers, ended) in told {
             // Those as well who came while it was being written, and so read that it waits.
-            callers.extend(queue.callers(key).waiting);
-            tell(callers, &ended);
+            callers.waiting.extend(queue.callers(key).waiting);
+            callers.tell(&ended);
         }
         goes_on.then_some(next)
     }
@@ -336,19 +335,19 @@ impl Courier {
         let (mut settled, mut told, mut release) = (Vec::new(), Vec::new(), Release::Go);
         for row in rows {
             let key = (row.id, row.delivery.place);
-            let is_final = matches!(attempt.failure, None | Some(Failure::Refused { .. }));
-            let callers = if is_final {
-                queue.callers(key)
-            } else {
-                Callers::default()
+            let callers = match &attempt.failure {
+                Some(failure) if failure.is_of_the_credentials() => {
+                    queue.callers_unless_promised(key)
+                }
+                None | Some(Failure::Refused { .. }) => queue.callers(key),
+                Some(_) => Callers::default(),
             };
             let before = row.delivery.progress.clone();
             let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
-            // A repeat that waits for what goes on waiting is told that it is promised, as the first one was.
             if verdict.state != State::Waiting {
                 // Of what a look-up ended, before an attempt took it.
                 queue.forget_doubt(lane, row.seq);
-                told.push((key, callers.waiting, attempt.ended(&verdict.progress)));
+                told.push((key, callers, attempt.ended(&verdict.progress)));
             }
             release = verdict.release;
             settled.push(Settled {
@@ -393,7 +392,7 @@ impl Courier {
         let (settled, ended) = given_up(row, failure, now_ms);
         Step::Settle {
             settled: vec![settled],
-            told: vec![(key, callers.waiting, ended)],
+            told: vec![(key, callers, ended)],
             release: Release::Go,
         }
     }

@@ -5,7 +5,7 @@ use crate::outbox::{Lane, Row, State, StoreError};
 
 use super::queue::Key;
 use super::queue::schedule::Release;
-use super::settle::{given_up, tell};
+use super::settle::given_up;
 use super::{Desk, Dispatcher};
 
 /// What dropping a message came to.
@@ -58,7 +58,7 @@ impl Dispatcher {
         desk.store.settle(settled, None).await?;
         for (row, ended) in waiting().zip(ended) {
             let key = (row.id, row.delivery.place);
-            tell(desk.queue.callers(key).waiting, &ended);
+            desk.queue.callers(key).tell(&ended);
             desk.queue.forget_doubt(row.delivery.lane, row.seq);
             desk.queue.leave(row.delivery.lane, 1);
             tracing::info!(delivery = %row.id, "delivery dropped");

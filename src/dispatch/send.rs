@@ -14,7 +14,7 @@ use crate::domain::delivery::{Failure, Post, Posted};
 use crate::outbox::{self, Appended, Lane, Message, Once, Progress, State, StoreError};
 
 use super::queue::schedule::{Gateway, Release};
-use super::queue::{Ended, Key};
+use super::queue::{Caller, Ended, Key, Room, Told};
 use super::settle::{Attempt, delay};
 use super::{Bell, Desk, Dispatcher, Phase, Ready, stored};
 
@@ -41,6 +41,8 @@ pub enum Sent {
         failure: Failure,
         /// How many parts were taken before.
         parts_taken: usize,
+        /// Whether another caller was told 202 before.
+        is_promised: bool,
     },
     /// It is on stable storage and will be delivered.
     Queued(Reason),
@@ -180,6 +182,7 @@ impl Dispatcher {
                 Some(failure @ Failure::Refused { .. }) => Sent::Failed {
                     failure,
                     parts_taken: attempt.taken,
+                    is_promised: false,
                 },
                 Some(ref failure) => {
                     let reason = Reason::of(failure);
@@ -224,7 +227,7 @@ impl Dispatcher {
         let (reply, stored) = oneshot::channel();
         self.background.send_modify(|count| *count += 1);
         tokio::task::spawn_local(async move {
-            let stored = self.store(&desk, message, Release::Absent).await;
+            let stored = self.store(&desk, message, Release::Absent, Room::Max).await;
             let is_stored = stored.is_ok();
             drop(reply.send(stored));
             if is_stored {
@@ -275,24 +278,23 @@ impl Dispatcher {
     ) -> Sent {
         let key = (letter.post.id, place);
         // Before it is stored, so that it cannot end unseen.
-        let ended = desk.queue.expect(key);
+        let caller = desk.queue.expect(key);
         let progress = Progress {
             reason: progress.reason.or(progress_of(reason).reason),
             ..progress
         };
         let may_be_posted = progress.ambiguous > 0;
         let entry = waiting(place, ready, progress);
-        let stored = self
-            .store(desk, message(letter, vec![entry], self.unix_ms()), release)
-            .await;
+        let message = message(letter, vec![entry], self.unix_ms());
+        let stored = self.store(desk, message, release, Room::Max).await;
         if let Err(error) = stored {
-            desk.queue.promise(key);
+            desk.queue.promise(&caller);
             return Sent::NotStored {
                 error,
                 may_be_posted,
             };
         }
-        desk.outcome(key, ended, reason, deadline).await
+        desk.outcome(caller, reason, deadline).await
     }
 
     /// Stores a message; its lanes are reserved before, and offered to the courier after.
@@ -301,13 +303,15 @@ impl Dispatcher {
         desk: &Desk,
         message: Message,
         release: Release,
+        room: Room,
     ) -> Result<Appended, NotStored> {
         let lanes: Vec<(Lane, Gateway)> = message
             .deliveries
             .iter()
             .filter_map(|delivery| Some((delivery.lane, self.shared.gateway(&delivery.to)?)))
             .collect();
-        desk.queue.reserve(&lanes).map_err(|_| NotStored::Full)?;
+        let reserved = desk.queue.reserve(&lanes, room);
+        reserved.map_err(|_| NotStored::Full)?;
         let (queue, clock) = (Arc::clone(&desk.queue), Arc::clone(&self.shared.clock));
         let now_ms = message.created_ms;
         // By the store itself: a caller who goes away must not leave reserved what is stored, or is not.
@@ -338,31 +342,34 @@ impl Desk {
 
     pub(super) async fn outcome(
         &self,
-        key: Key,
-        ended: oneshot::Receiver<Ended>,
+        mut caller: Caller,
         reason: Reason,
         deadline: Instant,
     ) -> Sent {
         let patience = std::pin::pin!(self.wait(deadline));
-        let told = match select(ended, patience).await {
-            Either::Left((told, _)) => told.ok(),
-            Either::Right(((), ended)) if self.queue.promise(key) => {
-                drop(ended);
-                None
-            }
-            // Its end is known already, and is being written.
-            Either::Right(((), ended)) => ended.await.ok(),
+        let in_time = match select(&mut caller.ended, patience).await {
+            Either::Left((told, _)) => Some(told),
+            Either::Right(_) => None,
         };
-        match told {
-            Some(Ended::Delivered(posted)) => Sent::Delivered(posted),
-            Some(Ended::Failed {
+        let told = match in_time {
+            Some(told) => told.ok(),
+            None if self.queue.promise(&caller) => None,
+            // Its end is known already, and is being written.
+            None => caller.ended.await.ok(),
+        };
+        let Some(Told { ended, is_promised }) = told else {
+            return Sent::Queued(reason);
+        };
+        match ended {
+            Ended::Delivered(posted) => Sent::Delivered(posted),
+            Ended::Failed {
                 failure,
                 parts_taken,
-            }) => Sent::Failed {
+            } => Sent::Failed {
                 failure,
                 parts_taken,
+                is_promised,
             },
-            None => Sent::Queued(reason),
         }
     }
 

@@ -102,7 +102,7 @@ impl Dispatcher {
         }
         // Nobody waits: it was answered before. A repeat of its key may.
         if verdict.state != State::Waiting {
-            tell(desk.queue.callers(key).waiting, &ended);
+            desk.queue.callers(key).tell(&ended);
         }
         desk.queue
             .stored(ready.lane, verdict.release, self.shared.clock.now());
@@ -242,12 +242,5 @@ pub(super) fn delay(failure: &Failure, failures: u32) -> Release {
     match failure.retry_after() {
         Some(wait) => Release::Pause(wait),
         None => Release::After(RetryPolicy::STANDARD.delay(failures, None, clock::roll())),
-    }
-}
-
-/// Tells everybody who waits. Who has gone away meanwhile needs no answer.
-pub(super) fn tell(callers: Vec<tokio::sync::oneshot::Sender<Ended>>, ended: &Ended) {
-    for caller in callers {
-        drop(caller.send(ended.clone()));
     }
 }

@@ -255,6 +255,7 @@ impl Delivery {
             Sent::Failed {
                 failure,
                 parts_taken,
+                ..
             } => (
                 entry.failed(failure, Some((*parts_taken, parts))),
                 Some(failure.clone()),

@@ -225,7 +225,7 @@ impl Request<'_> {
             Accepted::New(sent) => sent.into_iter(),
             Accepted::Known { same: false, .. } => return Err(key_reused()),
             Accepted::Known { id, same: true } => {
-                let rows = dispatcher.recall(id, deadline).await;
+                let rows = dispatcher.recall(id, is_async, deadline).await;
                 return rows.map(Err).map_err(|error| not_stored(&error));
             }
         };
@@ -233,8 +233,11 @@ impl Request<'_> {
             .iter()
             .map(|(aim, _)| aim.is_ok().then(|| sent.next()).flatten())
             .collect();
-        let is_kept =
-            |sent: &Option<Sent>| matches!(sent, Some(Sent::Delivered(_) | Sent::Queued(_)));
+        let is_kept = |sent: &Option<Sent>| match sent {
+            Some(Sent::Delivered(_) | Sent::Queued(_)) => true,
+            Some(Sent::Failed { is_promised, .. }) => *is_promised,
+            Some(Sent::NotStored { .. }) | None => false,
+        };
         if letter.once.is_some() && !sent.iter().any(is_kept) {
             // Nothing of it was posted or promised: the key is free for another try.
             let freed = dispatcher.free_key(letter.post.id).await;

@@ -2,18 +2,22 @@
 //!
 //! The store holds the messages; here is only what decides who goes next and who must be told. Nothing here does I/O.
 
+mod callers;
 mod locked;
 pub mod schedule;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::domain::delivery::{DeliveryId, Failure, Posted};
 use crate::outbox::Lane;
+use callers::Waiting;
 use locked::{Locked, Shared};
 use schedule::{Gateway, Next, Release, Schedule, Sign};
+
+pub use callers::{Caller, Callers, Told};
 
 /// One delivery: a message and the place of the destination in it.
 pub type Key = (DeliveryId, u16);
@@ -56,31 +60,26 @@ pub enum Phase {
 #[derive(Default)]
 struct State {
     schedule: Schedule,
-    callers: HashMap<Key, Callers>,
+    callers: HashMap<Key, Waiting>,
+    /// How many have waited, which tells them apart.
+    callers_ever: u64,
     /// Being tried, or taken out.
     held: HashSet<Key>,
     /// What an earlier process may have posted: the place in the order of the message, one in each of these lanes.
     doubtful: HashMap<Lane, i64>,
 }
 
-/// Who waits for the end of a delivery.
-#[derive(Debug)]
-pub struct Callers {
-    /// How they are told.
-    pub waiting: Vec<oneshot::Sender<Ended>>,
-    /// Whether somebody was told 202 before, so that it may not end for a reason that an operator can mend.
-    pub is_promised: bool,
+/// How much room there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// What `OUTBOX_MAX` leaves.
+    Max,
+    /// A little more, for what waits for nothing: it is stored before it is tried only because its key must be.
+    Spare,
 }
 
-/// Nobody waits: then it was promised, by this process or an earlier one.
-impl Default for Callers {
-    fn default() -> Self {
-        Self {
-            waiting: Vec::new(),
-            is_promised: true,
-        }
-    }
-}
+/// How many deliveries `OUTBOX_MAX` may be exceeded by, for those that are tried at once: as many as are tried at once.
+const SPARE: usize = schedule::MAX_BUSY;
 
 /// Why nothing was reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,9 +158,14 @@ impl Queue {
     ///
     /// # Errors
     /// [`OutboxFull`]: nothing is reserved.
-    pub fn reserve(&self, lanes: &[(Lane, Gateway)]) -> Result<(), OutboxFull> {
+    pub fn reserve(&self, lanes: &[(Lane, Gateway)], room: Room) -> Result<(), OutboxFull> {
         let mut state = self.lock();
-        if state.schedule.waiting() + lanes.len() > self.max {
+        let goes_now = |(lane, gateway): &(Lane, Gateway)| state.schedule.goes_now(*lane, *gateway);
+        let spare = match room {
+            Room::Spare if lanes.iter().all(goes_now) => SPARE,
+            Room::Spare | Room::Max => 0,
+        };
+        if state.schedule.waiting() + lanes.len() > self.max + spare {
             return Err(OutboxFull);
         }
         for (lane, gateway) in lanes {
@@ -237,44 +241,6 @@ impl Queue {
         }
     }
 
-    /// Waits for the end of a new delivery, which is not promised as long as its caller waits. Ask before it is stored,
-    /// so that it cannot end unseen.
-    #[must_use]
-    pub fn expect(&self, key: Key) -> oneshot::Receiver<Ended> {
-        let (sender, receiver) = oneshot::channel();
-        let callers = Callers {
-            waiting: vec![sender],
-            is_promised: false,
-        };
-        self.lock().callers.insert(key, callers);
-        receiver
-    }
-
-    /// Waits for the end of a delivery that was stored before; it stays promised if it is.
-    #[must_use]
-    pub fn expect_again(&self, key: Key) -> oneshot::Receiver<Ended> {
-        let (sender, receiver) = oneshot::channel();
-        let mut state = self.lock();
-        let callers = state.callers.entry(key).or_default();
-        callers.waiting.push(sender);
-        receiver
-    }
-
-    /// Nobody waits for this delivery any more: from now on it is promised. `false` if its end is just being told.
-    pub fn promise(&self, key: Key) -> bool {
-        self.lock().callers.remove(&key).is_some()
-    }
-
-    /// Whoever waits for this delivery; from now on they must be told.
-    #[must_use]
-    pub fn callers(&self, key: Key) -> Callers {
-        let mut callers = self.lock().callers.remove(&key).unwrap_or_default();
-        // Who has gone away was told nothing and waits for nothing.
-        callers.waiting.retain(|caller| !caller.is_closed());
-        callers.is_promised |= callers.waiting.is_empty();
-        callers
-    }
-
     /// Takes hold of deliveries, all or none: nobody else tries or drops them until [`Queue::let_go`].
     #[must_use]
     pub fn hold(&self, keys: &[Key]) -> bool {
@@ -292,6 +258,12 @@ impl Queue {
     #[must_use]
     pub fn withdrawn(&self, lane: Lane) -> u32 {
         self.lock().schedule.withdrawn(lane)
+    }
+
+    /// Whether this one is being tried, or taken out.
+    #[must_use]
+    pub fn is_held(&self, key: Key) -> bool {
+        self.lock().held.contains(&key)
     }
 
     /// Takes deliveries out by hand, unless one of them is held.

@@ -63,7 +63,7 @@ pub enum Release {
 }
 
 /// The most lanes of a gateway that are served at once: one that hangs leaves room for the others.
-const MAX_BUSY: usize = 64;
+pub const MAX_BUSY: usize = 64;
 /// The longest that a gateway in trouble is left without a probe.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// The first probe of a gateway that cannot be reached comes after this, the next after twice as long.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::dispatch::queue::Room;
 use crate::dispatch::queue::schedule::{Gateway, Release, Sign};
 use crate::dispatch::send::{NotStored, Reason, progress_of};
 use crate::dispatch::settle::Attempt;
@@ -67,7 +68,7 @@ impl Dispatcher {
                 progress: progress_of(Reason::Async),
             }],
         };
-        self.store(desk, message, Release::Go).await
+        self.store(desk, message, Release::Go, Room::Max).await
     }
 
     /// One attempt to relay what is stored.

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::{Pair, Stage, entries, id, wait_until_waiting};
-use crate::store::{assert_refused, hold, listed, receipt, shown, wait_for_status};
+use super::{Pair, Stage, entries, id, reason, wait_until_waiting};
+use crate::store::{
+    assert_refused, attempts, eventually, hold, listed, queue, receipt, sends, shown,
+    wait_for_status,
+};
 use crate::support::{Gate, Mattermost, Response, Slack, message_path};
 
 const TEXT: &str = "posted once and only once";
@@ -123,9 +126,79 @@ fn a_repeat_may_wait_for_the_first() {
         repeat.join().unwrap()
     });
 
-    assert_eq!(short.verdict(), (202, "queued".to_owned()));
+    assert_eq!(reason(&short), (202, "behind-earlier-messages".to_owned()));
     assert_eq!(long.verdict(), (200, "delivered".to_owned()));
     assert_eq!([id(&short), id(&long)], [id(&promised), id(&promised)]);
+}
+
+/// Section 1.3: a repeat that waits less is told so, and the first waits as long as it asked.
+#[test]
+fn a_repeat_that_does_not_wait_stops_nobody_else() {
+    let stage = Stage::new();
+    let gate = Gate::new();
+    stage.chat.hold_next(&gate);
+
+    let (first, unwaited, short) = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "60"));
+        stage.chat.wait_for_posts(1);
+        let unwaited = once(&stage, "build-42", "0");
+        let short = once(&stage, "build-42", "1");
+        gate.open();
+        (first.join().unwrap(), unwaited, short)
+    });
+
+    assert_eq!(first.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(reason(&unwaited), (202, "async".to_owned()));
+    assert_eq!(reason(&short), (202, "backend-unavailable".to_owned()));
+    assert_eq!([id(&unwaited), id(&short)], [id(&first), id(&first)]);
+    assert_eq!(stage.chat.posts().len(), 1);
+}
+
+/// The reverse: the first has its promise, and the repeat waits on.
+#[test]
+fn a_first_post_that_stops_waiting_stops_no_repeat() {
+    let stage = Stage::new();
+    let gate = Gate::new();
+    stage.chat.hold_next(&gate);
+
+    let (first, repeat) = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "1"));
+        stage.chat.wait_for_posts(1);
+        let repeat = scope.spawn(|| once(&stage, "build-42", "60"));
+        let first = first.join().unwrap();
+        gate.open();
+        (first, repeat.join().unwrap())
+    });
+
+    assert_eq!(reason(&first), (202, "backend-unavailable".to_owned()));
+    assert_eq!(repeat.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(id(&repeat), id(&first));
+}
+
+/// P-2: at the end of the process whoever still waits is promised it, the first and its repeats.
+#[test]
+fn at_the_stop_all_who_wait_for_one_message_are_promised_it() {
+    let stage = Stage::new();
+    let gate = Gate::new();
+    stage.chat.hold_next(&gate);
+
+    let answers = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "60"));
+        stage.chat.wait_for_posts(1);
+        let repeat = scope.spawn(|| once(&stage, "build-42", "60"));
+        eventually("the repeat was let in", || {
+            let metrics = stage.proxy.get("/metrics").text();
+            metrics.contains("posts_total{caller=\"anonymous\"} 2")
+        });
+        stage.proxy.terminate();
+        [first.join().unwrap(), repeat.join().unwrap()]
+    });
+
+    for answer in &answers {
+        assert_eq!(reason(answer), (202, "backend-unavailable".to_owned()));
+    }
+    assert_eq!(id(&answers[0]), id(&answers[1]));
+    drop(gate);
 }
 
 #[test]
@@ -218,6 +291,30 @@ fn a_post_refused_for_good_frees_its_key() {
     }
 }
 
+/// Promised to a repeat, it has ended: the key still belongs to it.
+#[test]
+fn a_post_that_a_repeat_was_promised_keeps_its_key_when_it_is_refused() {
+    let stage = Stage::new();
+    let gate = Gate::new();
+    let refusal = Mattermost::error(400, "api.context.invalid_body_param.app_error");
+    stage.chat.next(refusal.held(&gate));
+
+    let (first, promised) = thread::scope(|scope| {
+        let first = scope.spawn(|| once(&stage, "build-42", "60"));
+        eventually("it is being tried", || sends(&stage.chat) == 1);
+        let promised = once(&stage, "build-42", "0");
+        gate.open();
+        (first.join().unwrap(), promised)
+    });
+    let again = once(&stage, "build-42", "20");
+
+    assert_eq!(reason(&promised), (202, "async".to_owned()));
+    assert_eq!(first.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!(again.verdict(), (502, "backend-rejected".to_owned()));
+    assert_eq!([id(&promised), id(&again)], [id(&first), id(&first)]);
+    assert_eq!(stage.chat.posts().len(), 0);
+}
+
 #[test]
 fn without_an_outbox_a_repeat_of_what_is_under_way_is_told_so() {
     let stage = Stage::with(&[("DATABASE_URL", "none")]);
@@ -284,6 +381,47 @@ fn a_key_without_room_for_its_message_is_free() {
     assert_refused(&refused, "outbox-full");
     assert_eq!(again.verdict(), (200, "delivered".to_owned()));
     assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
+}
+
+/// Stored only because of its key, it waits for nothing, and so needs no room of those that wait.
+#[test]
+fn with_the_outbox_full_a_post_with_a_key_is_delivered_where_nothing_waits() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    let (gate, first) = hold(&stage.proxy, &stage.chat, &stage.builds);
+    let elsewhere = |key: &str, wait: &str| {
+        let query = [("once", key), ("wait", wait)];
+        stage.proxy.post_message(&stage.deploys, TEXT, &query)
+    };
+
+    let idle = elsewhere("build-42", "20");
+    let repeat = elsewhere("build-42", "20");
+    let unwaited = elsewhere("build-43", "0");
+    let behind = once(&stage, "build-44", "1");
+    gate.open();
+    wait_until_waiting(&stage.proxy, 0);
+
+    assert_eq!(idle.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(told(&repeat), told(&idle));
+    assert_refused(&unwaited, "outbox-full");
+    assert_refused(&behind, "outbox-full");
+    assert_eq!(shown(&stage.chat, &stage.deploys), [TEXT]);
+    assert_eq!(shown(&stage.chat, &stage.builds), [first]);
+}
+
+#[test]
+fn with_the_outbox_full_a_post_with_a_key_is_refused_where_the_platform_is_away() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    stage.chat.down();
+    let waits = queue(&stage.proxy, &stage.builds, "takes the only room");
+    eventually("it was tried", || {
+        attempts(&receipt(&stage.proxy, &waits)) > 0
+    });
+
+    let query = [("once", "build-42"), ("wait", "1")];
+    let refused = stage.proxy.post_message(&stage.deploys, TEXT, &query);
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(listed(&stage.proxy, "queued"), [waits]);
 }
 
 /// Dropped by an operator, it has ended: the key still belongs to it.

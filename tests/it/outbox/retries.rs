@@ -170,41 +170,60 @@ fn behind_a_promise_that_is_refused_one_is_promised_too() {
     assert_eq!(listed(&stage.proxy, "failed"), [""; 0]);
 }
 
-/// A repeat of its key waits beside a promise; a refusal of the credentials does not end what was promised.
+/// Whoever of the callers of one key waits beside a promise: a refusal of the credentials does not end what was promised,
+/// and who waits for them to be mended waits as long as it asked.
 #[test]
-fn a_repeat_that_waits_does_not_end_a_promise() {
-    let stage = Stage::new();
-    let (gate, target) = (
-        Gate::new(),
-        message_path(&stage.builds, "promised", &[("once", "k")]),
-    );
-    let refusal =
-        json!({"id": "api.context.session_expired.app_error", "message": "no", "status_code": 401});
-    stage.chat.next(Reply::json(401, refusal).held(&gate));
-    let promised = stage.proxy.post(format!("{target}&wait=0"));
-    eventually("it is being tried", || sends(&stage.chat) == 1);
+fn beside_a_promise_one_waits_for_the_credentials_to_be_mended() {
+    for is_first in [true, false] {
+        let stage = Stage::new();
+        let (gate, target) = (
+            Gate::new(),
+            message_path(&stage.builds, "promised", &[("once", "k")]),
+        );
+        let refusal = json!({"id": "api.context.session_expired.app_error", "message": "no", "status_code": 401});
+        stage.chat.next(Reply::json(401, refusal).held(&gate));
+        let mut waits = stage.proxy.connect();
+        let mut wait = || {
+            waits.send(format!("POST {target}&wait=60 HTTP/1.1\r\nHost: p\r\n\r\n").as_bytes());
+        };
+        let promise = || {
+            let promised = stage.proxy.post(format!("{target}&wait=0"));
+            eventually("it is being tried", || sends(&stage.chat) == 1);
+            promised
+        };
 
-    let mut repeat = stage.proxy.connect();
-    repeat.send(format!("POST {target}&wait=20 HTTP/1.1\r\nHost: p\r\n\r\n").as_bytes());
-    eventually("the repeat was let in", || {
-        let metrics = stage.proxy.get("/metrics").text();
-        metrics.contains("posts_total{caller=\"anonymous\"} 2")
-    });
-    gate.open();
-    let told = repeat.read_response();
+        let promised = if is_first {
+            wait();
+            eventually("it is being tried", || sends(&stage.chat) == 1);
+            promise()
+        } else {
+            let promised = promise();
+            wait();
+            promised
+        };
+        eventually("the repeat was let in", || {
+            let metrics = stage.proxy.get("/metrics").text();
+            metrics.contains("posts_total{caller=\"anonymous\"} 2")
+        });
+        gate.open();
+        eventually("it was refused", || {
+            attempts(&receipt(&stage.proxy, &id(&promised))) == 1
+        });
+        let kept = receipt(&stage.proxy, &id(&promised));
+        eventually("it is tried again", || {
+            let again = stage
+                .proxy
+                .post(format!("/deliveries/{}/retry", id(&promised)));
+            again.status != 200 || sends(&stage.chat) == 2
+        });
+        let told = waits.read_response();
 
-    assert_eq!(promised.verdict(), (202, "queued".to_owned()));
-    assert_eq!(
-        told.verdict(),
-        (202, "queued".to_owned()),
-        "{}",
-        told.text()
-    );
-    let kept = receipt(&stage.proxy, &id(&promised));
-    assert_eq!(
-        (kept["status"].as_str(), attempts(&kept)),
-        (Some("queued"), 1)
-    );
+        assert_eq!(promised.verdict(), (202, "queued".to_owned()), "{is_first}");
+        assert_eq!(kept["status"], "queued", "{is_first}");
+        let told = (told.verdict(), id(&told));
+        let delivered = ((200, "delivered".to_owned()), id(&promised));
+        assert_eq!(told, delivered, "{is_first}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{LaneState, MAX_BUSY, Place};
+use super::{Gateway, LaneState, MAX_BUSY, Place, Schedule};
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
 
@@ -30,6 +30,17 @@ pub(super) struct Trouble {
     pub probe: Option<Lane>,
 }
 
+impl Schedule {
+    /// Whether what is stored for this destination, by its id, is tried at once: nothing waits before it, and nothing
+    /// holds it back.
+    #[must_use]
+    pub fn goes_now(&self, lane: Lane, gateway: Gateway) -> bool {
+        let queue = self.gateways.get(&gateway);
+        let is_free = queue.is_none_or(|queue| !queue.is_held_back() && queue.busy < MAX_BUSY);
+        is_free && !is_of_name(lane) && self.is_open(lane, gateway)
+    }
+}
+
 impl GatewayState {
     pub(super) fn end_pauses(&mut self, now: Instant, lanes: &mut HashMap<Lane, LaneState>) {
         while let Some(&(until, lane)) = self.paused.first().filter(|(until, _)| *until <= now) {
@@ -49,6 +60,10 @@ impl GatewayState {
         }
     }
 
+    fn is_held_back(&self) -> bool {
+        self.trouble.is_some_and(|trouble| trouble.holds)
+    }
+
     /// The lane that may go now, else when to look again, if ever without a change.
     pub(super) fn candidate(&self, now: Instant) -> Result<(Instant, Lane), Option<Instant>> {
         if self.busy >= MAX_BUSY {
@@ -64,8 +79,7 @@ impl GatewayState {
             return Err(paused);
         };
         let mut wake = None;
-        let is_held = self.trouble.is_some_and(|trouble| trouble.holds);
-        if !is_held {
+        if !self.is_held_back() {
             if let Some(due) = firsts().find(|(due, _)| *due <= now) {
                 return Ok(due);
             }
