@@ -18,7 +18,7 @@ use super::failed::{RETRY_AFTER_S, code_of_word};
 use super::post::Request;
 use super::problem::{Code, Problem};
 use super::receipt::Receipt;
-use super::submit::{Submission, not_stored};
+use super::submit::{Patience, Submission, not_stored};
 
 /// How long an idempotency key holds.
 const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
@@ -88,8 +88,8 @@ impl Request<'_> {
             match known.map_err(|error| not_stored(&error.into()))? {
                 Some(Appended::Known { same: false, .. }) => return Err(key_reused()),
                 Some(Appended::Known { id, same: true }) => {
-                    let deadline = submission.patience.deadline;
-                    let rows = self.context.dispatcher.recall(id, deadline).await;
+                    let Patience { deadline, is_async } = submission.patience;
+                    let rows = self.context.dispatcher.recall(id, is_async, deadline).await;
                     let rows = rows.map_err(|error| not_stored(&error))?;
                     return as_it_stands(Receipt::of_rows(rows));
                 }
