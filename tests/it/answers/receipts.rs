@@ -155,3 +155,20 @@ fn answers_to_posts_are_kept_by_nobody() {
         assert_eq!(answer.headers.get_all("cache-control").len(), 1);
     }
 }
+
+/// Several fields are one list (RFC 9110, 5.3).
+#[test]
+fn plain_text_may_be_asked_for_in_a_field_of_its_own() {
+    let proxy = unlimited().start();
+    let fields = [("Accept", "application/xml"), ("Accept", "text/plain")];
+
+    let answer = proxy.request("POST", "/post/channel/demo/msg/hello", &fields);
+
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .header("Content-Type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
+}

@@ -540,3 +540,18 @@ fn without_an_outbox_a_try_again_has_the_same_pending_id() {
     assert_eq!(id(&again), id(&first));
     assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
 }
+
+/// Which of them is meant cannot be known.
+#[test]
+fn two_different_keys_are_refused() {
+    let stage = Stage::new();
+    let target = message_path(&stage.builds, TEXT, &[]);
+    let post = |keys: &[(&str, &str)]| stage.proxy.request("POST", &target, keys);
+    let key = "Idempotency-Key";
+
+    let two = post(&[(key, "build-42"), (key, "build-43")]);
+    let same = post(&[(key, "build-42"), (key, "build-42")]);
+
+    assert_eq!(two.verdict(), (400, "bad-option".to_owned()));
+    assert_eq!(same.verdict(), (200, "delivered".to_owned()));
+}

@@ -359,3 +359,19 @@ fn nothing_is_written_but_the_outbox_and_for_its_owner_alone() {
         assert!(disk(folder).is_empty(), "{:?}", disk(folder));
     }
 }
+
+/// RFC 7240: names in any case, white space around `=`, and quoted values.
+#[test]
+fn a_preference_counts_in_every_form() {
+    let stage = Stage::new();
+    for preference in [
+        "WAIT=0",
+        "wait = 0",
+        "wait=\"0\"",
+        "handling=lenient, Wait=0",
+    ] {
+        let answer = prefer(&stage, preference, &[]);
+
+        assert_eq!(reason(&answer), (202, "async".to_owned()), "{preference}");
+    }
+}
