@@ -1,4 +1,4 @@
-//! PURE: what the beginning of a JSON object says, where its end is missing: the first fields that are there in whole.
+//! What the beginning of a JSON object says, where its end is missing: the first fields that are there in whole. Pure.
 //! It must not guess at what is cut: a value without its end is none.
 
 use std::fmt;
