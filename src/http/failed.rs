@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::delivery::{Failure, PlatformCode, Refusal};
 
 use super::problem::{Code, Problem};
-use super::receipt::Receipt;
+use super::receipt::{Delivery, Receipt};
 
 /// What a caller is told to wait when the platform did not say.
 pub(super) const RETRY_AFTER_S: u64 = 5;
@@ -14,6 +14,7 @@ pub(super) const RETRY_AFTER_S: u64 = 5;
 pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
     let passing =
         |failure: &Failure| matches!(failure, Failure::Later { .. } | Failure::Unknown { .. });
+    let is_begun = receipt.deliveries.iter().any(Delivery::is_begun);
     let problem = match (receipt.deliveries.len(), failures) {
         (1, [failure]) => Problem {
             platform_code: platform_code(failure),
@@ -30,6 +31,7 @@ pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
     };
     let problem = Problem {
         id: receipt.id,
+        is_begun,
         ..problem
     };
     if problem.code != Code::BackendUnavailable {

@@ -58,7 +58,7 @@ use guard::{ConnectionCap, Refusal, refusal_of};
 use limit::{Limits, rate_limit_header};
 use log_budget::LogBudget;
 use problem::{Code, Problem};
-use repeat::{Made, Remembered};
+use repeat::Remembered;
 use replay::Replays;
 use reply::{PostHeaders, Reply};
 use route::Route;
@@ -97,7 +97,7 @@ pub struct State {
     checked: tokio::sync::Mutex<Option<Instant>>,
     stopping: tokio::sync::watch::Sender<bool>,
     refused: AtomicU64,
-    gets: Replays<Made>,
+    gets: Replays<Remembered>,
     onces: Replays<Remembered>,
     streams: Arc<events::Streams>,
     lists: page::lists::Lists,

@@ -99,6 +99,8 @@ pub struct Problem {
     pub platform_code: Option<PlatformCode>,
     /// One entry for each destination, where there are several.
     pub deliveries: Vec<Delivery>,
+    /// Whether some of the message was posted or promised all the same: it must not be made again.
+    pub is_begun: bool,
     /// `Allow` of a 405.
     pub allow: Option<&'static str>,
     /// `WWW-Authenticate` of a 401, if it is not the callers'.
@@ -146,6 +148,7 @@ impl Problem {
             retry_after_s: None,
             platform_code: None,
             deliveries: Vec::new(),
+            is_begun: false,
             allow: None,
             challenge: None,
             close: false,

@@ -82,6 +82,9 @@ pub struct Delivery {
     /// What the last attempt that failed ended with; only of a receipt that is looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How many parts a platform took before it refused one.
+    #[serde(skip)]
+    pub parts_taken: usize,
     /// Of a dry run: the exact JSON of each post.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Box<RawValue>>,
@@ -168,6 +171,7 @@ impl Receipt {
                 attempts: None,
                 ambiguous: None,
                 error: None,
+                parts_taken: 0,
                 requests,
             },
         ] = deliveries.as_slice()
@@ -302,6 +306,12 @@ impl Delivery {
         }
     }
 
+    /// Whether some of the message was posted there, or is promised.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.status != "failed" || self.parts_taken > 0
+    }
+
     /// An entry of a dry run.
     #[must_use]
     pub fn dry(ready: &Ready, parts: &[Part]) -> Self {
@@ -348,6 +358,7 @@ impl Delivery {
             reason: Some(failure.word().into()),
             platform_code,
             detail: Some(detail),
+            parts_taken: parts.map_or(0, |(taken, _)| taken),
             ..self
         }
     }

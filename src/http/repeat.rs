@@ -1,8 +1,9 @@
 //! Posts that are made once, however often they come: GETs, which browsers, scanners and proxies repeat, and posts with
 //! an idempotency key.
 //!
-//! What was posted anywhere, or may have been, is never posted again under the same key; what surely was not leaves the
-//! key free.
+//! What was posted anywhere, even in part, is never posted again under the same key; what surely was not leaves the key
+//! free. What may have been is kept by the outbox as it ended; without one it is tried again as the same message, which a
+//! platform may recognise.
 
 use std::time::Instant;
 
@@ -26,13 +27,17 @@ const KEY_HOLDS_MS: u64 = 24 * 3600 * 1000;
 /// What came of a post.
 pub(super) type Made = Result<Receipt, Problem>;
 
-/// A post with an idempotency key, where no outbox remembers it.
+/// A post that this process alone remembers: a GET, or one with an idempotency key where there is no outbox.
 pub(super) struct Remembered {
+    /// What a repeat has in common with it.
     fingerprint: [u8; 16],
     id: DeliveryId,
     /// `None` if nothing of it is sure: the same post may be tried again, as the same message.
     made: Option<Made>,
 }
+
+/// A GET is its whole URL: what has its slot is the same.
+const GET_FINGERPRINT: [u8; 16] = [0; 16];
 
 impl Request<'_> {
     /// Makes a post, unless it is a repeat.
@@ -51,26 +56,25 @@ impl Request<'_> {
     }
 
     /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
-    async fn submit_get(&self, submission: Box<Submission<'_>>) -> Made {
+    async fn submit_get(&self, mut submission: Box<Submission<'_>>) -> Made {
         let state = self.context.state;
         let uri = self.context.request.uri();
         let who = self.who(submission.caller);
         let once = &submission.options.once;
+        let has_key = once.is_some();
         let key = state.limits.key((who, uri.path(), uri.query(), once));
         let slot = state.gets.slot(key, state.clock.now());
         let busy = Code::BackendUnavailable;
         let mut first = lock(&slot, submission.patience.deadline, busy).await?;
-        if let Some(made) = &*first {
-            return made.clone();
+        if let Some(made) = repeated(first.as_ref(), GET_FINGERPRINT, &mut submission) {
+            return made;
         }
-        let made = if once.is_some() {
-            self.submit_once(submission).await
-        } else {
-            self.make(submission).await
+        let id = submission.id;
+        let made = match has_key {
+            true => self.submit_once(submission).await,
+            false => self.make(submission).await,
         };
-        if is_kept(&made) {
-            *first = Some(made.clone());
-        }
+        *first = self.remembered(GET_FINGERPRINT, id, &made);
         made
     }
 
@@ -105,25 +109,31 @@ impl Request<'_> {
         let key = state.limits.key(once.key);
         let slot = state.onces.slot(key, state.clock.now());
         let mut first = lock(&slot, submission.patience.deadline, Code::InProgress).await?;
-        match &*first {
-            Some(known) if known.fingerprint == once.fingerprint => match &known.made {
-                Some(made) => return made.clone(),
-                // The platform may know it by its id.
-                None => submission.id = known.id,
-            },
-            Some(Remembered { made: Some(_), .. }) => return Err(key_reused()),
-            _ => {}
+        if let Some(made) = repeated(first.as_ref(), once.fingerprint, &mut submission) {
+            return made;
         }
         let id = submission.id;
         let made = self.make(submission).await;
-        let is_kept = is_kept(&made);
-        let is_open = |problem: &Problem| problem.code == Code::BackendUnavailable;
-        *first = (is_kept || made.as_ref().is_err_and(is_open)).then(|| Remembered {
-            fingerprint: once.fingerprint,
+        *first = self.remembered(once.fingerprint, id, &made);
+        made
+    }
+
+    /// What is to be remembered of a post: nothing if surely nothing came of it.
+    fn remembered(&self, fingerprint: [u8; 16], id: DeliveryId, made: &Made) -> Option<Remembered> {
+        let is_kept = match made {
+            Ok(_) => true,
+            Err(problem) => problem.is_begun && problem.code != Code::BackendUnavailable,
+        };
+        // With an outbox what is in doubt is stored, and none of it comes here.
+        let is_open = self.context.dispatcher.desk().is_none()
+            && made
+                .as_ref()
+                .is_err_and(|problem| problem.code == Code::BackendUnavailable);
+        (is_kept || is_open).then(|| Remembered {
+            fingerprint,
             id,
             made: is_kept.then(|| made.clone()),
-        });
-        made
+        })
     }
 
     /// The idempotency key of a submission, hashed with its caller, and what a repeat must have in common.
@@ -162,12 +172,22 @@ impl Request<'_> {
     }
 }
 
-/// Whether something was posted or promised, or is in part: then it is not made again.
-fn is_kept(made: &Made) -> bool {
-    match made {
-        Ok(_) => true,
-        Err(problem) => problem.deliveries.iter().any(|d| d.status != "failed"),
+/// The answer to a repeat of what is remembered. What is to be tried again gets its id: the platform may know it by that.
+fn repeated(
+    known: Option<&Remembered>,
+    fingerprint: [u8; 16],
+    submission: &mut Submission<'_>,
+) -> Option<Made> {
+    let known = known?;
+    let is_same = known.fingerprint == fingerprint;
+    if is_same && known.made.is_none() {
+        submission.id = known.id;
     }
+    let made = known.made.as_ref()?;
+    Some(match is_same {
+        true => made.clone(),
+        false => Err(key_reused()),
+    })
 }
 
 async fn lock<T>(

@@ -3,7 +3,9 @@
 
 use std::sync::Barrier;
 
-use crate::support::{Folder, Mattermost, Proxy, Response, Slack, printed, printed_for, unlimited};
+use crate::support::{
+    Folder, Gate, Mattermost, Proxy, Response, Slack, message_path, printed, printed_for, unlimited,
+};
 
 const TARGET: &str = "/post/channel/demo/msg/once";
 
@@ -223,4 +225,59 @@ fn another_key_in_the_header_is_another_get() {
 
     assert_ne!(ids[0], ids[1]);
     assert_eq!(ids[0], ids[2]);
+}
+
+/// Of a long message the first part was taken and the next refused: a repeat does not post the first again.
+#[test]
+fn what_was_posted_in_part_is_not_repeated() {
+    let long = "a line of a long log\n".repeat(820);
+    for (method, query, outbox) in [
+        ("GET", &[][..], true),
+        ("GET", &[], false),
+        ("POST", &[("once", "build-42")], false),
+        ("POST", &[("once", "build-42")], true),
+    ] {
+        let (mattermost, folder, gate) = (Mattermost::start(), Folder::new(), Gate::new());
+        let setup = unlimited().with(&mattermost);
+        let proxy = match outbox {
+            true => setup.outbox(&folder),
+            false => setup,
+        }
+        .start();
+        let target = message_path(&mattermost.channel("builds"), &long, query);
+        gate.open();
+        mattermost.hold_next(&gate);
+        mattermost.next(Mattermost::error(400, "model.post.is_valid.msg.app_error"));
+
+        let first = proxy.request(method, &target, &[]);
+        let repeat = proxy.request(method, &target, &[]);
+
+        let what = format!("{method} {query:?} {outbox}");
+        assert_eq!(
+            first.verdict(),
+            (413, "message-too-long".to_owned()),
+            "{what}"
+        );
+        assert_eq!(repeat.verdict(), first.verdict(), "{what}");
+        assert_eq!(repeat.json()["id"], first.json()["id"], "{what}");
+        assert_eq!(mattermost.posts().len(), 1, "{what}");
+    }
+}
+
+/// Whether it was posted is not known, so the same GET once more is the same message to the platform.
+#[test]
+fn a_get_in_doubt_is_tried_again_as_the_same_message() {
+    let (mattermost, gate) = (Mattermost::start(), Gate::new());
+    let proxy = unlimited().with(&mattermost).start();
+    let target = message_path(&mattermost.channel("builds"), "once", &[("wait", "1")]);
+    mattermost.hold_next(&gate);
+
+    let first = proxy.get(&target);
+    gate.open();
+    let again = proxy.get(&target);
+
+    assert_eq!(first.verdict(), (503, "backend-unavailable".to_owned()));
+    assert_eq!(again.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(again.json()["id"], first.json()["id"]);
+    assert_eq!(mattermost.posts().len(), 1);
 }
