@@ -6,13 +6,11 @@
 
 pub mod accept;
 mod bell;
-mod connect;
 mod courier;
 mod direct;
-mod echo;
 mod ends;
+mod exchange;
 mod fold;
-mod heads;
 mod health;
 mod installations;
 mod keys;
@@ -42,6 +40,7 @@ use http::Uri;
 
 pub use bell::Bell;
 pub use courier::{Courier, CourierSettings};
+pub use exchange::fuzz_answer;
 pub use health::{Health, State as HealthState};
 pub use installations::{InstallError, Installations, Installed};
 pub use pacing::Lanes;
@@ -97,6 +96,7 @@ pub struct Platforms {
 pub struct Dispatcher {
     shared: Arc<Platforms>,
     wire: HttpWire,
+    relay: relay::RelayClient,
     desk: Option<Desk>,
     /// Rings when the process waits for no platform any more.
     over: OnceCell<Rc<Bell>>,
@@ -230,7 +230,9 @@ impl Dispatcher {
     /// A worker's dispatcher.
     #[must_use]
     pub fn new(shared: Arc<Platforms>, wire: HttpWire, desk: Option<Desk>) -> Self {
+        let clock = Arc::clone(&shared.clock);
         Self {
+            relay: relay::RelayClient::new(wire.settings(), clock),
             shared,
             wire,
             desk,

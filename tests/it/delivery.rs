@@ -718,13 +718,16 @@ fn a_second_answer_is_not_taken_for_the_next_posts() {
     assert_eq!(chat.sends("h0").len(), 2);
 }
 
-/// F-21: an old server, and answers that have a body where none belongs, are classed by their status.
+/// F-21: an old server, interim answers, a body where none belongs or without a length: classed by the final status.
 #[test]
 fn unusual_answers_are_classed_by_their_status() {
     let chat = Chat::start();
     let proxy = chat.setup().start();
     for (n, (bytes, then, status)) in [
         ("HTTP/1.0 200 OK\r\n\r\nok", Then::Close, 200),
+        ("HTTP/1.1 200 OK\r\n\r\nok", Then::Close, 200),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 200),
+        ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\naction_prohibited", Then::KeepAlive, 502),
         ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Close, 200),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", Then::KeepAlive, 200),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 503),

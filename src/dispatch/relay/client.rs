@@ -1,37 +1,58 @@
 //! The exchange with the internal API: raw bytes both ways, at most one connection's worth of trust.
 
-use awc::ClientResponse;
-use awc::error::PayloadError;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::{Client, ClientResponse, Connector};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Uri, Version};
 
 use super::{RelayAnswer, RelayError, RelayRequest, end_to_end};
-use crate::backends::wire::WireError;
-use crate::dispatch::wire::{HttpWire, leaves_more, without_answer};
+use crate::clock::Clock;
+use crate::dispatch::exchange::{Connect, connect_timeout};
+use crate::dispatch::wire::{ClientSettings, asked};
 
 /// The most of an answer that is passed on; a modal of Slack or a card of Teams has some 100 KB at most.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-impl HttpWire {
+/// Below the idle timeouts of usual servers (60 s), so that we close first.
+const IDLE: Duration = Duration::from_secs(30);
+/// Requests at once per worker.
+const MAX_AT_ONCE: usize = 2048;
+
+/// A worker's client of the internal API: awc, with no redirects and no decompression.
+pub(in crate::dispatch) struct RelayClient {
+    client: RefCell<Client>,
+    settings: ClientSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl RelayClient {
+    pub(in crate::dispatch) fn new(settings: &ClientSettings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            client: RefCell::new(client(settings)),
+            settings: settings.clone(),
+            clock,
+        }
+    }
+
     /// Sends a request to the internal API and reads the whole answer. The caller keeps the deadline.
-    pub(super) async fn relay(
+    pub(super) async fn send(
         &self,
         request: &RelayRequest,
         uri: &Uri,
     ) -> Result<RelayAnswer, RelayError> {
-        let mut call = self.client().request(request.method.clone(), uri);
+        let client = self.client.borrow().clone();
+        let mut call = client.request(request.method.clone(), uri);
         for (name, value) in &request.headers {
             call.headers_mut().append(name.clone(), value.clone());
         }
         let sent = call.send_body(request.body.clone()).await;
-        let mut response = sent.map_err(|error| match without_answer(&error) {
-            WireError::Connect | WireError::Resolve | WireError::OffLimits | WireError::Tls => {
-                RelayError::Unreachable
-            }
-            WireError::NoAnswer => RelayError::Unusable,
-        })?;
+        let mut response = sent.map_err(|error| without_answer(&error))?;
         self.renew_after(&response);
         if response.status().is_informational() {
             return Err(RelayError::Unusable);
@@ -40,10 +61,64 @@ impl HttpWire {
         Ok(RelayAnswer {
             status: response.status().as_u16(),
             headers: without_origin(end_to_end(response.headers()), uri),
-            retry_after: self.retry_after(&response),
+            retry_after: asked(response.status(), response.headers(), self.clock.unix()),
             body,
             is_whole,
         })
+    }
+
+    /// Begins with new connections if this answer has left something behind on its own.
+    fn renew_after<S>(&self, response: &ClientResponse<S>) {
+        if leaves_more(response) {
+            // awc has put the connection back already, and the next request would take the rest for its answer.
+            self.client.replace(client(&self.settings));
+        }
+    }
+}
+
+/// A client with no connection yet.
+fn client(settings: &ClientSettings) -> Client {
+    let connector = match &settings.tls {
+        Some(tls) => Connector::new().rustls_0_23(Arc::clone(tls)),
+        None => Connector::new(),
+    }
+    .connector(Connect::new())
+    .timeout(connect_timeout(settings.timeout))
+    .handshake_timeout(connect_timeout(settings.timeout))
+    .conn_keep_alive(IDLE)
+    .conn_lifetime(Duration::from_secs(600))
+    .limit(MAX_AT_ONCE);
+    Client::builder()
+        .connector(connector)
+        .disable_redirects()
+        .disable_timeout()
+        .no_default_headers()
+        .finish()
+}
+
+/// Whether more may follow on this connection than awc reads: the answer after an interim one (RFC 9110, 15.2),
+/// or a body that ends with the connection (RFC 9112, 6.3), which awc takes for none.
+fn leaves_more<S>(response: &ClientResponse<S>) -> bool {
+    let status = response.status();
+    let bodiless = matches!(status.as_u16(), 204 | 304);
+    status.is_informational() || !(bodiless || is_framed(response))
+}
+
+/// Whether the answer says where its body ends.
+fn is_framed<S>(response: &ClientResponse<S>) -> bool {
+    response.headers().contains_key(header::CONTENT_LENGTH)
+        || response.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
+/// What a client error says about the request: surely not carried out, or unknown.
+fn without_answer(error: &SendRequestError) -> RelayError {
+    match error {
+        // awc says so when the peer closes instead of answering.
+        SendRequestError::Connect(ConnectError::Disconnected) => RelayError::Unusable,
+        SendRequestError::Connect(_) | SendRequestError::Url(_) | SendRequestError::Http(_) => {
+            RelayError::Unreachable
+        }
+        _ => RelayError::Unusable,
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod later;
 pub mod settings;
 pub(super) mod stored;
 
+pub(super) use client::RelayClient;
 pub use headers::end_to_end;
 
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl Dispatcher {
             // It was a request's target, so the two together are one.
             Err(_) => return Some(Err(RelayError::Unusable)),
         };
-        let answer = self.wire.relay(request, &uri);
+        let answer = self.relay.send(request, &uri);
         Some(
             tokio::time::timeout(budget, answer)
                 .await

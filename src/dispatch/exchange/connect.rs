@@ -1,31 +1,93 @@
 //! How a connection is made: the name is resolved, and every address is looked at before anything is sent to it, so that
 //! a name that was harmless a moment ago cannot lead inside (E1, DNS rebinding).
 
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_service::Service;
+use actix_tls::connect::rustls_0_23::TlsConnector;
 use actix_tls::connect::tcp::TcpConnectorService;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Host, ResolverService};
 use futures_util::future::LocalBoxFuture;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::connection::Stream;
+use super::origin::Origin;
+use crate::backends::wire::WireError;
 use crate::domain::address::is_off_limits;
+
+/// Opens connections, with TLS where the origin asks for it.
+pub(super) struct Connector {
+    connect: Connect,
+    tls: Option<Arc<ClientConfig>>,
+    timeout: Duration,
+}
+
+impl Connector {
+    /// With the system's resolver; the time is that of a connection, and again that of its handshake.
+    pub(super) fn new(tls: Option<Arc<ClientConfig>>, timeout: Duration) -> Self {
+        Self {
+            connect: Connect::new(),
+            tls,
+            timeout,
+        }
+    }
+
+    /// Opens a connection to this origin.
+    pub(super) async fn connect(&self, to: &Origin) -> Result<Box<dyn Stream>, WireError> {
+        let opened = self.connect.call(ConnectInfo::new(to.clone()));
+        let connection = timeout(self.timeout, opened)
+            .await
+            .map_err(|_| WireError::Connect)?
+            .map_err(|error| unreachable(&error))?;
+        if !to.is_secure() {
+            return Ok(Box::new(connection.into_parts().0));
+        }
+        let tls = self.tls.as_ref().ok_or(WireError::Tls)?;
+        let handshake = TlsConnector::service(Arc::clone(tls)).call(connection);
+        let secured = timeout(self.timeout, handshake)
+            .await
+            .map_err(|_| WireError::Connect)?
+            .map_err(|error| insecure(&error))?;
+        Ok(Box::new(secured.into_parts().0))
+    }
+}
+
+fn unreachable(error: &ConnectError) -> WireError {
+    match error {
+        ConnectError::Resolver(error) if error.is::<OffLimits>() => WireError::OffLimits,
+        ConnectError::Resolver(_) | ConnectError::NoRecords => WireError::Resolve,
+        _ => WireError::Connect,
+    }
+}
+
+fn insecure(error: &io::Error) -> WireError {
+    // rustls reports its errors inside an `io::Error`.
+    match error.get_ref() {
+        Some(inner) if inner.is::<rustls::Error>() => WireError::Tls,
+        _ => WireError::Connect,
+    }
+}
 
 /// The host has only addresses that nothing may be sent to.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is off limits")]
-pub(super) struct OffLimits;
+pub(in crate::dispatch) struct OffLimits;
 
 /// Resolves, looks, connects.
 #[derive(Clone)]
-pub(super) struct Connect {
+pub(in crate::dispatch) struct Connect {
     resolver: Rc<ResolverService>,
     tcp: TcpConnectorService,
 }
 
 impl Connect {
     /// With the system's resolver.
-    pub(super) fn new() -> Self {
+    pub(in crate::dispatch) fn new() -> Self {
         Self::with(ResolverService::default())
     }
 

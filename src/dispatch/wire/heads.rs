@@ -6,93 +6,127 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use awc::error::FreezeRequestError;
-use awc::{ClientRequest, FrozenClientRequest};
-use http::Uri;
-use http::header::{self, HeaderValue};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::HeaderValue;
+use http::{Method, Uri};
 use memchr::memmem::Finder;
 
 use super::echo;
-use crate::backends::wire::{Call, WireError};
+use crate::backends::wire::Call;
+use crate::dispatch::exchange::Origin;
 
 /// Few platforms and webhooks are posted to at once; a head that was forgotten is made again.
 const MAX_KEPT: usize = 8;
+/// The last line of a head, and its end: the name of `Content-Length` and the most digits of a number.
+const LAST_BYTES: usize = 40;
 
 /// Heads of one client, the latest first.
-#[derive(Default)]
-pub(super) struct Heads(RefCell<Vec<Kept>>);
+pub(super) struct Heads {
+    kept: RefCell<Vec<Kept>>,
+    agent: &'static str,
+}
 
 /// What calls to one address with one credential have in common.
 #[derive(Clone)]
 pub(super) struct Head {
-    /// Everything but the body.
-    pub request: FrozenClientRequest,
+    /// Where they go.
+    pub to: Origin,
+    /// All lines but that of the body's length.
+    lines: Bytes,
+    /// Whether a body is expected, so that even an empty one has a length (RFC 9110, 8.6).
+    has_body: bool,
     /// Finds the credential in an answer.
     pub echo: Option<Rc<Finder<'static>>>,
 }
 
 struct Kept {
     head: Head,
+    method: Method,
+    uri: Uri,
     authorization: Option<HeaderValue>,
     content_type: Option<&'static str>,
 }
 
 impl Heads {
-    /// The head of a call: the one that is kept, or a new one, of a request with its method and address.
-    pub(super) fn of(
-        &self,
-        call: &Call<'_>,
-        request: impl FnOnce() -> ClientRequest,
-    ) -> Result<Head, WireError> {
-        let mut kept = self.0.borrow_mut();
+    /// Heads of requests that name this client so.
+    pub(super) fn new(agent: &'static str) -> Self {
+        Self {
+            kept: RefCell::default(),
+            agent,
+        }
+    }
+
+    /// The head of a call: the one that is kept, or a new one; `None` if its address is none.
+    pub(super) fn of(&self, call: &Call<'_>) -> Option<Head> {
+        let mut kept = self.kept.borrow_mut();
         if let Some(at) = kept.iter().position(|kept| kept.is_of(call)) {
             if let Some(before) = kept.get_mut(..=at) {
                 before.rotate_right(1);
             }
         } else {
             let new = Kept {
-                head: Head::new(call, request())?,
+                head: Head::new(call, self.agent)?,
+                method: call.method.clone(),
+                uri: call.uri.clone(),
                 authorization: call.authorization.cloned(),
                 content_type: call.content_type,
             };
             kept.truncate(MAX_KEPT - 1);
             kept.insert(0, new);
         }
-        let first = kept.first().map(|kept| kept.head.clone());
-        first.ok_or(WireError::Connect)
-    }
-
-    /// The client of these heads is used no more.
-    pub(super) fn forget(&self) {
-        self.0.borrow_mut().clear();
+        kept.first().map(|kept| kept.head.clone())
     }
 }
 
 impl Head {
-    fn new(call: &Call<'_>, request: ClientRequest) -> Result<Self, WireError> {
-        let mut request = request.insert_header((header::ACCEPT, "application/json"));
-        // awc would write it anew for every request.
-        if let Some(host) = host(call.uri) {
-            request = request.insert_header((header::HOST, host));
-        }
+    fn new(call: &Call<'_>, agent: &str) -> Option<Self> {
+        let mut lines = BytesMut::with_capacity(512);
+        let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
+        // A query alone is a URL, but no request target.
+        let root = if path.starts_with('/') { "" } else { "/" };
+        lines.extend_from_slice(format!("{} {root}{path} HTTP/1.1\r\n", call.method).as_bytes());
+        let mut line = |name: &str, value: &[u8]| {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                lines.extend_from_slice(part);
+            }
+        };
+        line("host", host(call.uri)?.as_bytes());
+        line("user-agent", agent.as_bytes());
+        line("accept", b"application/json");
         if let Some(authorization) = call.authorization {
-            request = request.insert_header((header::AUTHORIZATION, authorization.clone()));
+            line("authorization", authorization.as_bytes());
         }
         if let Some(content_type) = call.content_type {
-            request = request.insert_header((header::CONTENT_TYPE, content_type));
+            line("content-type", content_type.as_bytes());
         }
-        Ok(Self {
-            request: request.freeze().map_err(not_sent)?,
+        Some(Self {
+            to: Origin::of(call.uri)?,
+            lines: lines.freeze(),
+            has_body: !matches!(call.method, Method::GET | Method::HEAD | Method::DELETE),
             echo: call.authorization.and_then(echo::finder).map(Rc::new),
         })
+    }
+
+    /// The whole request with this body.
+    pub(super) fn with(&self, body: &[u8]) -> BytesMut {
+        let mut request = BytesMut::with_capacity(self.lines.len() + LAST_BYTES + body.len());
+        request.put_slice(&self.lines);
+        if self.has_body || !body.is_empty() {
+            request.put_slice(b"content-length: ");
+            request.put_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+            request.put_slice(b"\r\n");
+        }
+        request.put_slice(b"\r\n");
+        request.put_slice(body);
+        request
     }
 }
 
 impl Kept {
     /// Whether a call has this head, byte for byte.
     fn is_of(&self, call: &Call<'_>) -> bool {
-        self.head.request.get_method() == call.method
-            && is_same(self.head.request.get_uri(), call.uri)
+        self.method == call.method
+            && is_same(&self.uri, call.uri)
             && self.authorization.as_ref() == call.authorization
             && self.content_type == call.content_type
     }
@@ -106,49 +140,34 @@ fn is_same(one: &Uri, other: &Uri) -> bool {
 }
 
 /// The value of `Host`: the port only where it is not the scheme's own (RFC 9110, 7.2).
-fn host(uri: &Uri) -> Option<HeaderValue> {
+fn host(uri: &Uri) -> Option<String> {
     let host = uri.host()?;
-    let text = match (uri.scheme_str(), uri.port_u16()) {
+    Some(match (uri.scheme_str(), uri.port_u16()) {
         (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)) => host.to_owned(),
         (_, Some(port)) => format!("{host}:{port}"),
-    };
-    HeaderValue::try_from(text).ok()
-}
-
-/// A request that cannot be made was not sent.
-fn not_sent(_: FreezeRequestError) -> WireError {
-    WireError::Connect
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, SystemClock};
-    use crate::dispatch::{ClientSettings, HttpWire};
-    use bytes::Bytes;
-    use std::sync::Arc;
-    use std::time::Duration;
 
+    fn heads() -> Heads {
+        Heads::new("message-webhook-proxy/test")
+    }
+
+    /// Whether the head had to be made: no clone of one that is kept.
     fn made(heads: &Heads, call: &Call<'_>) -> bool {
-        let settings = ClientSettings {
-            timeout: Duration::from_secs(1),
-            tls: None,
-        };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let now = clock.now();
-        let client = HttpWire::new(&settings, clock, now).client();
-        let mut is_new = false;
-        let request = || {
-            is_new = true;
-            client.request(call.method.clone(), call.uri)
-        };
-        heads.of(call, request).unwrap();
-        is_new
+        let is_kept = heads.kept.borrow().iter().any(|kept| kept.is_of(call));
+        assert!(heads.of(call).is_some());
+        let kept = heads.kept.borrow();
+        assert!(kept.first().is_some_and(|kept| kept.is_of(call)));
+        !is_kept
     }
 
     #[test]
     fn only_a_call_that_differs_in_its_body_alone_has_the_same_head() {
-        let heads = Heads::default();
+        let heads = heads();
         let uri = |text: &'static str| Uri::from_static(text);
         let (here, there) = (uri("http://chat:8065/a?b"), uri("http://chat:8065/a?c"));
         let (secure, other) = (uri("https://chat:8065/a?b"), uri("http://chat:8066/a?b"));
@@ -174,7 +193,7 @@ mod tests {
 
     #[test]
     fn few_are_kept_the_latest_among_them() {
-        let heads = Heads::default();
+        let heads = heads();
         let uris: Vec<Uri> = (0..MAX_KEPT + 1)
             .map(|n| format!("http://chat/{n}").parse().unwrap())
             .collect();
@@ -186,9 +205,7 @@ mod tests {
 
         assert!(!made(&heads, &call(0)));
         assert!(made(&heads, &call(1)));
-        assert_eq!(heads.0.borrow().len(), MAX_KEPT);
-        heads.forget();
-        assert!(made(&heads, &call(0)));
+        assert_eq!(heads.kept.borrow().len(), MAX_KEPT);
     }
 
     #[test]

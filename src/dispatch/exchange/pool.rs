@@ -1,0 +1,189 @@
+//! The connections that are kept open between requests: of a worker, by where they lead.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+
+/// Below the idle timeout of Mattermost (60 s), so that we close first.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+/// A connection that lives on would never notice that the name leads elsewhere now.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// The most that are kept: one that was not kept is made again.
+const MAX_KEPT: usize = 512;
+
+/// Open connections of which no answer is outstanding. Those that have grown old are closed when another is kept.
+pub(super) struct Pool(RefCell<Kept>);
+
+struct Kept {
+    /// Of each origin the one used last at the end. The origins are few: a list is found faster than a hash.
+    by_origin: Vec<(Rc<str>, Vec<Idle>)>,
+    count: usize,
+    swept: Instant,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// An empty one.
+    pub(super) fn new(now: Instant) -> Self {
+        Self(RefCell::new(Kept {
+            by_origin: Vec::new(),
+            count: 0,
+            swept: now,
+        }))
+    }
+
+    /// The connection to this origin that was used last, if the other side has left it alone since.
+    pub(super) fn take(&self, origin: &str, now: Instant) -> Option<Connection> {
+        let mut kept = self.0.borrow_mut();
+        loop {
+            let mut idle = kept.of(origin)?.pop()?;
+            kept.count -= 1;
+            if idle.is_fresh(now) && idle.connection.is_quiet() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put(&self, origin: &Rc<str>, connection: Connection, now: Instant) {
+        let mut kept = self.0.borrow_mut();
+        if now.saturating_duration_since(kept.swept) >= MAX_IDLE {
+            kept.sweep(now);
+        }
+        if kept.count >= MAX_KEPT {
+            return;
+        }
+        kept.count += 1;
+        let idle = Idle {
+            connection,
+            since: now,
+        };
+        match kept.of(origin) {
+            Some(of_origin) => of_origin.push(idle),
+            None => kept.by_origin.push((Rc::clone(origin), vec![idle])),
+        }
+    }
+}
+
+impl Kept {
+    fn of(&mut self, origin: &str) -> Option<&mut Vec<Idle>> {
+        let mut all = self.by_origin.iter_mut();
+        all.find_map(|(of, idle)| (**of == *origin).then_some(idle))
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.swept = now;
+        self.by_origin.retain_mut(|(_, idle)| {
+            idle.retain(|idle| idle.is_fresh(now));
+            !idle.is_empty()
+        });
+        self.count = self.by_origin.iter().map(|(_, idle)| idle.len()).sum();
+    }
+}
+
+impl Idle {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < MAX_IDLE
+            && now.saturating_duration_since(self.connection.made()) < MAX_AGE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.build().unwrap().block_on(future)
+    }
+
+    fn start() -> Instant {
+        use crate::clock::{Clock as _, SystemClock};
+        SystemClock.now()
+    }
+
+    fn connection(made: Instant) -> (Connection, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(64);
+        (Connection::new(Box::new(ours), made), theirs)
+    }
+
+    #[test]
+    fn a_connection_is_kept_for_its_origin_the_latest_first() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        let (first, _theirs) = connection(now);
+        let (second, _others) = connection(now + Duration::from_secs(1));
+        pool.put(&here, first, now);
+        pool.put(&here, second, now);
+
+        assert!(pool.take("http://there:80", now).is_none());
+        assert!(pool.take(&here, now).unwrap().made() > now);
+        assert!(pool.take(&here, now).unwrap().made() == now);
+        assert!(pool.take(&here, now).is_none());
+    }
+
+    #[test]
+    fn what_was_idle_or_open_for_long_is_closed() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        let (idle, _theirs) = connection(now);
+        pool.put(&here, idle, now);
+        assert!(pool.take(&here, now + MAX_IDLE).is_none());
+
+        let (old, _theirs) = connection(now);
+        pool.put(&here, old, now + MAX_AGE);
+        assert!(pool.take(&here, now + MAX_AGE).is_none());
+    }
+
+    #[test]
+    fn the_old_are_swept_out_when_another_comes() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        let (idle, mut theirs) = connection(now);
+        pool.put(&here, idle, now);
+        let (next, _theirs) = connection(now + MAX_IDLE);
+
+        pool.put(&Rc::from("http://there:80"), next, now + MAX_IDLE);
+
+        assert!(run(theirs.write_all(b"x")).is_err(), "still open");
+    }
+
+    #[test]
+    fn so_many_are_kept_and_no_more() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        let theirs: Vec<_> = (0..MAX_KEPT + 3)
+            .map(|_| {
+                let (ours, theirs) = connection(now);
+                pool.put(&here, ours, now);
+                theirs
+            })
+            .collect();
+
+        let kept = std::iter::from_fn(|| pool.take(&here, now)).count();
+
+        assert_eq!((kept, theirs.len()), (MAX_KEPT, MAX_KEPT + 3));
+    }
+
+    /// F-22, F-23: closed meanwhile, or with an answer that nobody asked for.
+    #[test]
+    fn a_connection_that_was_not_left_alone_is_not_used_again() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        let (closed, theirs) = connection(now);
+        drop(theirs);
+        let (chatty, mut theirs) = connection(now);
+        run(theirs.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n")).unwrap();
+        pool.put(&here, closed, now);
+        pool.put(&here, chatty, now);
+
+        assert!(pool.take(&here, now).is_none());
+    }
+}
