@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::delivery::{DeliveryId, PlatformCode};
 use crate::domain::digest;
-use crate::outbox::{Appended, Once, StoreHealth};
+use crate::outbox::{Appended, Once, Row, StoreHealth};
 
 use super::caller::Caller;
 use super::failed::{RETRY_AFTER_S, code_of_word};
@@ -95,7 +95,7 @@ impl Request<'_> {
                     let Patience { deadline, is_async } = submission.patience;
                     let rows = self.context.dispatcher.recall(id, is_async, deadline).await;
                     let rows = rows.map_err(|error| not_stored(&error))?;
-                    return as_it_stands(Receipt::of_rows(rows));
+                    return as_it_stands(id, rows);
                 }
                 _ => {}
             }
@@ -203,8 +203,17 @@ async fn lock<T>(
         })
 }
 
-/// A message that is known already, as it stands now; one that failed ends as it did at first.
-pub(super) fn as_it_stands(receipt: Receipt) -> Made {
+/// A message that is known already, as it stands now; one that failed ends as it did at first. Its receipt may have
+/// expired before its key.
+pub(super) fn as_it_stands(id: DeliveryId, rows: Vec<Row>) -> Made {
+    if rows.is_empty() {
+        let detail = "this idempotency key was used within the last 24 h for this post, whose receipt has expired (RECEIPT_RETENTION); nothing was posted again";
+        return Err(Problem {
+            id: id.to_string(),
+            ..Problem::new(Code::NotFound, detail)
+        });
+    }
+    let receipt = Receipt::of_rows(rows);
     if receipt.status != "failed" {
         return Ok(receipt);
     }

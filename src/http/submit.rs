@@ -89,7 +89,7 @@ impl Request<'_> {
             let patience = submission.patience;
             match Box::pin(self.stored(&letter, destinations, &aimed, patience)).await? {
                 Ok(ended) => ended,
-                Err(rows) => return as_it_stands(Receipt::of_rows(rows)),
+                Err((id, rows)) => return as_it_stands(id, rows),
             }
         } else {
             self.through_outbox(&letter, destinations, &aimed, deadline)
@@ -213,7 +213,7 @@ impl Request<'_> {
         destinations: &[Destination],
         aimed: &[Aimed],
         patience: Patience,
-    ) -> Result<Result<Vec<Ended>, Vec<Row>>, Problem> {
+    ) -> Result<Result<Vec<Ended>, (DeliveryId, Vec<Row>)>, Problem> {
         let Patience { deadline, is_async } = patience;
         let dispatcher = self.context.dispatcher;
         let ready: Vec<(u16, &Ready)> = (0u16..)
@@ -226,7 +226,9 @@ impl Request<'_> {
             Accepted::Known { same: false, .. } => return Err(key_reused()),
             Accepted::Known { id, same: true } => {
                 let rows = dispatcher.recall(id, is_async, deadline).await;
-                return rows.map(Err).map_err(|error| not_stored(&error));
+                return rows
+                    .map(|rows| Err((id, rows)))
+                    .map_err(|error| not_stored(&error));
             }
         };
         let sent: Vec<Option<Sent>> = aimed

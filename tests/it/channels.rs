@@ -2,42 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::proxy::Setup;
-use crate::support::{Gate, Mattermost, Proxy, Reply, Response, Slack, Teams, message_path};
-
-/// The three platforms at once.
-struct Chats {
-    mattermost: Mattermost,
-    slack: Slack,
-    teams: Teams,
-}
-
-impl Chats {
-    fn start() -> Self {
-        Self {
-            mattermost: Mattermost::start(),
-            slack: Slack::start(),
-            teams: Teams::start(),
-        }
-    }
-
-    fn setup(&self) -> Setup {
-        let setup = Proxy::setup().without_limits();
-        setup
-            .with(&self.mattermost)
-            .with(&self.slack)
-            .with(&self.teams)
-    }
-
-    /// How many posts each has: Mattermost, Slack, Teams.
-    fn posts(&self) -> [usize; 3] {
-        [
-            self.mattermost.posts().len(),
-            self.slack.posts().len(),
-            self.teams.posts().len(),
-        ]
-    }
-}
+use crate::support::{
+    Gate, Mattermost, Platforms, Proxy, Reply, Response, Slack, Teams, message_path,
+};
 
 #[track_caller]
 fn code(answer: &Response) -> (u16, String) {
@@ -63,7 +30,7 @@ fn places(answer: &Response) -> Vec<(String, String)> {
 
 #[test]
 fn a_prefix_names_the_backend() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats.setup().start();
     let cases = [
         ("mattermost", chats.mattermost.channel("builds")),
@@ -83,7 +50,7 @@ fn a_prefix_names_the_backend() {
 
 #[test]
 fn a_prefix_with_nothing_after_it_is_an_empty_channel() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let several = chats.setup().start();
     let none = Proxy::setup().without_limits().start();
 
@@ -180,7 +147,7 @@ fn an_unknown_prefix_is_part_of_the_target() {
 
 #[test]
 fn the_shape_of_an_id_or_name_tells_the_backend() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats.setup().start();
     let thread = {
         let channel = chats.teams.channel("builds");
@@ -208,7 +175,7 @@ fn the_shape_of_an_id_or_name_tells_the_backend() {
 
 #[test]
 fn a_shape_of_nobodys_is_ambiguous_and_the_choices_are_listed() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats.setup().start();
 
     for channel in [
@@ -246,7 +213,7 @@ fn the_choices_are_the_configured_backends_alone() {
 
 #[test]
 fn the_default_backend_takes_what_has_no_prefix_whatever_its_shape() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats.setup().set("DEFAULT_BACKEND", "slack").start();
 
     let by_name = proxy.post_message("builds", "hello", &[]);
@@ -296,7 +263,7 @@ fn a_default_backend_that_is_not_configured_stops_the_start() {
 /// An alias is one word for several places, also on several platforms.
 #[test]
 fn an_alias_with_several_destinations_posts_to_all() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let channels = format!(
         "all=mattermost:{},slack:#builds,teams:{},console:demo,slack+{},mattermost+{},teams+{}",
         chats.mattermost.channel("builds"),
@@ -330,7 +297,7 @@ fn an_alias_with_several_destinations_posts_to_all() {
 
 #[test]
 fn where_one_destination_refuses_the_others_have_the_post_and_each_has_its_entry() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let channels = format!(
         "all=mattermost:{},slack:{},teams:{}",
         chats.mattermost.channel("builds"),
@@ -359,7 +326,7 @@ fn where_one_destination_refuses_the_others_have_the_post_and_each_has_its_entry
 /// I7: a platform that is away does not keep the others from having the post.
 #[test]
 fn a_platform_that_is_away_costs_its_own_entry_alone() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let channels = format!(
         "all=mattermost:{},slack:{}",
         chats.mattermost.channel("builds"),
@@ -482,7 +449,7 @@ fn only_the_exact_alias_is_the_alias() {
 
 #[test]
 fn only_aliases_refuses_everything_else() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats
         .setup()
         .set(
@@ -629,7 +596,7 @@ fn a_hash_or_a_slash_of_a_name_is_written_escaped() {
 /// B4: an id that could leave its place in a platform's URL reaches no platform.
 #[test]
 fn an_id_that_could_change_a_url_reaches_no_platform() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let proxy = chats.setup().start();
     let hostile = [
         "teams:19:a/../b@thread.tacv2",
@@ -666,7 +633,7 @@ fn an_id_that_could_change_a_url_reaches_no_platform() {
 /// D6: resolved in one place: what a dry run shows is where the post goes.
 #[test]
 fn a_dry_run_and_a_post_mean_the_same_place() {
-    let chats = Chats::start();
+    let chats = Platforms::start();
     let channels = format!(
         "all=slack:#builds,mattermost:acme/deploys,teams+{}",
         chats.teams.workflow_url()

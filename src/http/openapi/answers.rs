@@ -28,6 +28,7 @@ const POSTS: &[Code] = &[
     Code::Unauthorized,
     Code::Forbidden,
     Code::SignatureExpired,
+    Code::NotFound,
     Code::UnknownChannel,
     Code::InProgress,
     Code::MessageTooLong,

@@ -270,8 +270,12 @@ fn a_receipt_goes_when_its_time_is_over() {
     });
     let kept = receipt(&stage.proxy, &waits);
     stage.chat.up();
-    post("20");
+    let repeated = post("20");
 
+    assert_eq!(repeated.status, 404, "{}", repeated.text());
+    assert_eq!(repeated.json()["code"], "not-found");
+    assert_eq!(repeated.json()["id"], *gone);
+    assert!(repeated.text().contains("RECEIPT_RETENTION"));
     assert!(dropped.status < 300, "{}", dropped.text());
     assert_eq!(kept["status"], "queued");
     assert_eq!(shown(&stage.chat, &stage.builds).len(), 1);

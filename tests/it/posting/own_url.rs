@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Mattermost, Proxy, Response, Setup, Slack, Teams, Upstream, percent_encode, printed,
-    printed_for, unlimited,
+    Mattermost, Platforms, Proxy, Response, Setup, Upstream, percent_encode, printed, printed_for,
+    unlimited,
 };
 
 /// What the fake chat servers' names lead to is the proxy under test.
@@ -41,54 +41,29 @@ const SPELLINGS: &[&str] = &[
     "https://proxy.example.org/health/https://proxy.example.org{}",
 ];
 
-/// The three platforms, and a channel on each.
-struct Platforms {
-    mattermost: Mattermost,
-    slack: Slack,
-    teams: Teams,
+fn setup(platforms: &Platforms) -> Setup {
+    platforms.setup().set("ALLOW_GET", "true")
 }
 
-impl Platforms {
-    fn start() -> Self {
-        Self {
-            mattermost: Mattermost::start(),
-            slack: Slack::start(),
-            teams: Teams::start(),
+/// A channel on each.
+fn channels(platforms: &Platforms) -> [String; 3] {
+    [
+        format!("mattermost:{}", platforms.mattermost.channel("builds")),
+        format!("slack:{}", platforms.slack.channel("ops")),
+        format!("teams:{}", platforms.teams.channel("alerts")),
+    ]
+}
+
+/// Every text that was sent to any of them.
+fn sent(platforms: &Platforms) -> Vec<String> {
+    let servers: [&Upstream; 3] = [&platforms.mattermost, &platforms.slack, &platforms.teams];
+    let mut found = Vec::new();
+    for request in servers.iter().flat_map(|server| server.requests()) {
+        if let Ok(body) = serde_json::from_slice(&request.body) {
+            collect(&body, &mut found);
         }
     }
-
-    fn setup(&self) -> Setup {
-        unlimited()
-            .with(&self.mattermost)
-            .with(&self.slack)
-            .with(&self.teams)
-            .without_limits()
-            .set("ALLOW_GET", "true")
-    }
-
-    fn channels(&self) -> [String; 3] {
-        [
-            format!("mattermost:{}", self.mattermost.channel("builds")),
-            format!("slack:{}", self.slack.channel("ops")),
-            format!("teams:{}", self.teams.channel("alerts")),
-        ]
-    }
-
-    fn posts(&self) -> usize {
-        self.mattermost.posts().len() + self.slack.posts().len() + self.teams.posts().len()
-    }
-
-    /// Every text that was sent to any of them.
-    fn texts(&self) -> Vec<String> {
-        let servers: [&Upstream; 3] = [&self.mattermost, &self.slack, &self.teams];
-        let mut found = Vec::new();
-        for request in servers.iter().flat_map(|server| server.requests()) {
-            if let Ok(body) = serde_json::from_slice(&request.body) {
-                collect(&body, &mut found);
-            }
-        }
-        found
-    }
+    found
 }
 
 fn collect(value: &Value, into: &mut Vec<String>) {
@@ -158,7 +133,7 @@ fn target(link: &str) -> Option<String> {
 
 /// Follows every link in what the platforms got, as for a preview; how many there were.
 fn preview(platforms: &Platforms, proxy: &Proxy) -> usize {
-    let texts = platforms.texts();
+    let texts = sent(platforms);
     let targets: std::collections::BTreeSet<String> = texts
         .iter()
         .flat_map(|text| links(text))
@@ -188,11 +163,10 @@ fn assert_delivered(answer: &Response, text: &str) {
 fn a_preview_of_an_own_url_posts_nothing() {
     let platforms = Platforms::start();
     platforms.slack.grant("chat:write.customize");
-    let proxy = platforms
-        .setup()
+    let proxy = setup(&platforms)
         .set("PUBLIC_URL", format!("https://{HOST}"))
         .start();
-    for channel in platforms.channels() {
+    for channel in channels(&platforms) {
         for text in texts(&channel) {
             for query in [
                 &[][..],
@@ -221,8 +195,8 @@ fn a_preview_of_an_own_url_posts_nothing() {
 #[test]
 fn a_preview_posts_where_the_proxy_does_not_know_its_url() {
     let platforms = Platforms::start();
-    let proxy = platforms.setup().start();
-    let [channel, ..] = platforms.channels();
+    let proxy = setup(&platforms).start();
+    let [channel, ..] = channels(&platforms);
     for text in texts(&channel) {
         assert_delivered(&proxy.post_message(&channel, &text, &[]), &text);
     }
