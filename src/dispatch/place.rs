@@ -23,7 +23,7 @@ impl Dispatcher {
     }
 
     /// The same destination in one spelling: by its id where the name was looked up already, else by the name without
-    /// what platforms do not tell apart. It asks nobody, so the first posts to a name may still count for the name.
+    /// what platforms do not tell apart. It asks nobody, so it may have another answer once the name was looked up.
     #[must_use]
     pub fn place<'d>(&self, destination: &'d Destination) -> Cow<'d, Destination> {
         let (Address::Target(target), Some((platform, sender))) =

@@ -114,7 +114,7 @@ pub const KNOWN: &[Known] = &[
     },
     Known {
         name: "link",
-        expected: "an absolute http or https URL of at most 2048 bytes",
+        expected: "an absolute http or https URL of at most 2048 bytes, without spaces and credentials",
         doc: "where the heading points",
         set: |o, v| {
             let fits = v.len() <= MAX_LINK_BYTES;

@@ -352,6 +352,7 @@ async fn posted<'a>(
         context,
         route,
         standings: post::Standings::default(),
+        names: Vec::new(),
         facts: Facts::default(),
     };
     let reply = if context.state.is_stopping() {

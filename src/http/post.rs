@@ -1,5 +1,7 @@
 //! A post, from its URL to its receipt.
 
+use std::borrow::Cow;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +49,8 @@ pub(super) struct Request<'a> {
     pub route: Route<'a>,
     pub standings: Standings,
     pub facts: Facts,
+    /// The destinations given by name, by their place among all, and what each was counted for.
+    pub names: Vec<(usize, u64)>,
 }
 
 impl<'a> Request<'a> {
@@ -175,12 +179,33 @@ impl<'a> Request<'a> {
             state, dispatcher, ..
         } = self.context;
         let limits = &state.limits;
-        for destination in destinations {
+        for (index, destination) in destinations.iter().enumerate() {
             // By its place: another spelling has no budget of its own.
             let place = dispatcher.place(destination);
-            self.note_limit(1, limits.channel(limits.key(&*place)))?;
+            let key = limits.key(&*place);
+            if matches!(place, Cow::Owned(_)) {
+                self.names.push((index, key));
+            }
+            self.note_limit(1, limits.channel(key))?;
         }
         self.note_limit(2, limits.global())
+    }
+
+    /// What was counted for a name, because nobody knew whose it is, is counted for the id that it turned out to have:
+    /// else every new spelling of a channel would let in posts beyond its limit.
+    pub(super) fn limit_looked_up(&mut self, destinations: &[Destination]) -> Result<(), Problem> {
+        let Context {
+            state, dispatcher, ..
+        } = self.context;
+        let limits = &state.limits;
+        for (index, counted) in mem::take(&mut self.names) {
+            let place = destinations.get(index).map(|to| dispatcher.place(to));
+            let key = place.map(|place| limits.key(&*place));
+            if let Some(key) = key.filter(|key| *key != counted) {
+                self.note_limit(1, limits.channel(key))?;
+            }
+        }
+        Ok(())
     }
 
     fn note_limit(

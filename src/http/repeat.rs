@@ -41,7 +41,7 @@ const GET_FINGERPRINT: [u8; 16] = [0; 16];
 
 impl Request<'_> {
     /// Makes a post, unless it is a repeat.
-    pub(super) async fn submit(&self, submission: Box<Submission<'_>>) -> Made {
+    pub(super) async fn submit(&mut self, submission: Box<Submission<'_>>) -> Made {
         let options = &submission.options;
         if options.dry {
             return self.make(submission).await;
@@ -56,7 +56,7 @@ impl Request<'_> {
     }
 
     /// A GET that was answered within ten minutes posts nothing and gets the same receipt.
-    async fn submit_get(&self, mut submission: Box<Submission<'_>>) -> Made {
+    async fn submit_get(&mut self, mut submission: Box<Submission<'_>>) -> Made {
         let state = self.context.state;
         let uri = self.context.request.uri();
         let who = self.who(submission.caller);
@@ -78,7 +78,7 @@ impl Request<'_> {
         made
     }
 
-    async fn submit_once(&self, submission: Box<Submission<'_>>) -> Made {
+    async fn submit_once(&mut self, submission: Box<Submission<'_>>) -> Made {
         let Some(once) = self.once(&submission) else {
             return self.make(submission).await;
         };
@@ -104,7 +104,11 @@ impl Request<'_> {
     }
 
     /// Without an outbox an idempotency key is remembered until the process ends.
-    async fn submit_remembered(&self, mut submission: Box<Submission<'_>>, once: &Once) -> Made {
+    async fn submit_remembered(
+        &mut self,
+        mut submission: Box<Submission<'_>>,
+        once: &Once,
+    ) -> Made {
         let state = self.context.state;
         let key = state.limits.key(once.key);
         let slot = state.onces.slot(key, state.clock.now());

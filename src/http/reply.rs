@@ -190,6 +190,8 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
     };
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
     builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
+    // Caches may keep a 404, a 405 or a 414 that does not forbid it, and some of these are answers to posts.
+    builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     if let Some(seconds) = problem.retry_after_s {
         builder.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }

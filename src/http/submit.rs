@@ -51,7 +51,10 @@ type Ended = (Delivery, Option<Failure>);
 impl Request<'_> {
     /// Makes a post. What few posts need is boxed here and below: every post is as large as all that it could come to,
     /// and is copied once.
-    pub(super) async fn make(&self, submission: Box<Submission<'_>>) -> Result<Receipt, Problem> {
+    pub(super) async fn make(
+        &mut self,
+        submission: Box<Submission<'_>>,
+    ) -> Result<Receipt, Problem> {
         if !submission.options.dry {
             self.refuse_if_full()?;
         }
@@ -63,6 +66,7 @@ impl Request<'_> {
             .iter()
             .map(|to| dispatcher.aim(to, deadline));
         let aims = all(aims).await;
+        self.limit_looked_up(submission.destinations)?;
         let who = submission.caller.name();
         let (destinations, options) = (submission.destinations, submission.options);
         let post = Post {

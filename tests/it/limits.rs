@@ -537,7 +537,7 @@ fn spellings_of_a_channel_share_its_limit() {
         spellings.iter().map(post).collect()
     };
 
-    // Posts to a spelling that was not looked up yet are counted for the name, whatever its case; then for the id.
+    // A spelling that was not looked up yet counts for the name, whatever its case, and then for the id as well.
     let by_name = statuses(&["mattermost:acme/builds", "mattermost:acme/BUILDS"]);
     let by_id = statuses(&[
         &format!("mattermost:{builds}"),
@@ -547,9 +547,35 @@ fn spellings_of_a_channel_share_its_limit() {
     let of_slack = statuses(&["slack:#ops", "slack:ops", "slack:#OPS"]);
 
     assert_eq!(by_name, [200, 200]);
-    assert_eq!(by_id, [200, 200, 429]);
+    assert_eq!(by_id, [429, 429, 429]);
     assert_eq!(of_slack, [200, 200, 429]);
-    assert_eq!((mattermost.posts().len(), slack.posts().len()), (4, 2));
+    assert_eq!((mattermost.posts().len(), slack.posts().len()), (2, 2));
+}
+
+/// The post that looks a name up counts for the channel that it turns out to be, and is refused where that has no
+/// budget left.
+#[test]
+fn a_name_that_is_looked_up_counts_for_its_channel() {
+    let mattermost = Mattermost::start();
+    let builds = mattermost.channel("builds");
+    let start = || {
+        Proxy::setup()
+            .with(&mattermost)
+            .set("RATE_LIMIT_CHANNEL", "2/h")
+            .start()
+    };
+    let post = |proxy: &Proxy, channel: &str| proxy.post(message_path(channel, "again", &[]));
+
+    let proxy = start();
+    let by_name = [(); 3].map(|()| post(&proxy, "acme/builds").status);
+    let proxy = start();
+    let by_id = [(); 2].map(|()| post(&proxy, &builds).status);
+    let late = post(&proxy, "acme/builds");
+
+    assert_eq!(by_name, [200, 200, 429]);
+    assert_eq!(by_id, [200, 200]);
+    assert_limited(&late, "channel");
+    assert_eq!(mattermost.posts().len(), 4);
 }
 
 /// Of two destinations one has nothing left: its policy is listed once.
