@@ -730,6 +730,8 @@ fn unusual_answers_are_classed_by_their_status() {
         ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\naction_prohibited", Then::KeepAlive, 502),
         ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Close, 200),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", Then::KeepAlive, 200),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 200),
+        ("HTTP/1.1 200 OK\r\nServer : old\r\nContent-Length : 2\r\n\r\nok", Then::KeepAlive, 200),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 503),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\nConnection: close\r\n\r\naction_prohibited", Then::Close, 502),
     ]
