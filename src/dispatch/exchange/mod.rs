@@ -113,20 +113,19 @@ impl Exchange {
         request: &Request<'_>,
         is_written: &Cell<bool>,
     ) -> Result<Response, WireError> {
-        let sent = connection.send(request.bytes).await;
-        is_written.set(sent.is_ok());
-        // Who refuses a request may do so before its end, and close: the answer is there all the same.
-        let answer = connection.receive(request.max_answer_bytes).await;
-        match (answer, sent) {
-            (Ok(response), sent) => {
-                if response.keeps_alive && sent.is_ok() {
+        let answer = connection
+            .exchange(request.bytes, request.max_answer_bytes, is_written)
+            .await;
+        match answer {
+            Ok(response) => {
+                if response.keeps_alive {
                     let now = self.clock.now();
                     self.pool.put(request.to.key(), connection, now);
                 }
                 Ok(response)
             }
-            (Err(_), Ok(())) => Err(WireError::NoAnswer),
-            (Err(_), Err(_)) => Err(WireError::Connect),
+            Err(_) if is_written.get() => Err(WireError::NoAnswer),
+            Err(_) => Err(WireError::Connect),
         }
     }
 }
