@@ -751,6 +751,37 @@ fn unusual_answers_are_classed_by_their_status() {
     }
 }
 
+/// F-6, F-11: what the head has refused was not posted, however the rest is kept back.
+#[test]
+fn a_refusal_counts_although_its_body_never_comes() {
+    let chat = Chat::start();
+    let proxy = chat.setup().set("UPSTREAM_TIMEOUT", "300ms").start();
+    for (n, (head, status, wait)) in [
+        ("403 Forbidden\r\nContent-Length: 17", 502, None),
+        ("404 Not Found\r\nTransfer-Encoding: chunked", 404, None),
+        ("400 Bad Request", 502, None),
+        (
+            "429 Too Many Requests\r\nRetry-After: 77\r\nContent-Length: 17",
+            503,
+            Some("77"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = format!("h{n}");
+        let reply = Reply::raw(format!("HTTP/1.1 {head}\r\n\r\n"));
+        chat.says(&to, reply.then(Then::Stall));
+
+        let answer = proxy.post_message(&to, TEXT, &[]);
+
+        let asked = (answer.status, answer.header("Retry-After"));
+        assert_eq!(asked, (status, wait), "{head}: {}", answer.text());
+        assert!(!detail(&answer).contains(MAYBE), "{head}");
+        assert_eq!(chat.sends(&to).len(), 1, "{head}");
+    }
+}
+
 /// E3, F-19: a redirect is not followed: it would carry the post and its credentials away.
 #[test]
 fn redirects_are_not_followed() {

@@ -67,6 +67,7 @@ impl Connection {
         &mut self,
         request: &[u8],
         max_body_bytes: usize,
+        late: impl Future<Output = ()>,
         is_written: &Cell<bool>,
     ) -> Result<Response, Unusable> {
         is_written.set(false);
@@ -78,7 +79,7 @@ impl Connection {
             is_written.set(true);
             io::Result::Ok(())
         });
-        let answer = pin!(receive(&mut from, max_body_bytes));
+        let answer = pin!(receive(&mut from, max_body_bytes, late));
         let answer = match select(written, answer).await {
             // Even where writing failed: who closes may have answered before.
             Either::Left((_, answer)) => answer.await,
@@ -91,19 +92,29 @@ impl Connection {
     }
 }
 
-/// Reads one answer.
+/// Reads one answer. When it is late and its head has come, the head is the answer, with what there is of the body.
 pub(super) async fn receive(
     from: &mut (impl AsyncRead + Unpin),
     max_body_bytes: usize,
+    late: impl Future<Output = ()>,
 ) -> Result<Response, Unusable> {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let head = final_head(from, &mut buffer).await?;
     let mut body = Body::new(head.framing()?, max_body_bytes);
+    let mut late = pin!(late);
     let ended = loop {
         match body.advance(&mut buffer) {
-            Progress::More if more(from, &mut buffer).await => {}
-            Progress::More => break body.end(std::mem::take(&mut buffer)),
+            Progress::More => {}
             ended => break ended,
+        }
+        let is_more = match select(pin!(more(from, &mut buffer)), late.as_mut()).await {
+            Either::Left((is_more, _)) => Some(is_more),
+            Either::Right(_) => None,
+        };
+        match is_more {
+            Some(true) => {}
+            Some(false) => break body.end(buffer.split()),
+            None => break body.cut(buffer.split()),
         }
     };
     let (body, truncated) = match ended {

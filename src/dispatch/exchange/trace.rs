@@ -1,5 +1,6 @@
 //! An answer without a socket: what would be read of given bytes. For fuzzing and tests.
 
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -39,7 +40,7 @@ pub(super) fn read(
     max_body_bytes: usize,
 ) -> Option<Result<Response, Unusable>> {
     let mut said = Said { left: bytes, step };
-    receive(&mut said, max_body_bytes).now_or_never()
+    receive(&mut said, max_body_bytes, pending()).now_or_never()
 }
 
 /// Entry of the fuzz target: whether the same bytes are the same answer however they are split, within the cap.
