@@ -730,6 +730,8 @@ fn unusual_answers_are_classed_by_their_status() {
         ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\naction_prohibited", Then::KeepAlive, 502),
         ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Close, 200),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", Then::KeepAlive, 200),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 200),
+        ("HTTP/1.1 200 OK\r\nServer : old\r\nContent-Length : 2\r\n\r\nok", Then::KeepAlive, 200),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", Then::KeepAlive, 503),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\nConnection: close\r\n\r\naction_prohibited", Then::Close, 502),
     ]
@@ -746,6 +748,37 @@ fn unusual_answers_are_classed_by_their_status() {
         assert_eq!(answer.status, status, "{bytes}: {}", answer.text());
         assert_delivered(&after, bytes);
         assert_eq!(chat.sends(&to).len(), 2, "{bytes}");
+    }
+}
+
+/// F-6, F-11: what the head has refused was not posted, however the rest is kept back.
+#[test]
+fn a_refusal_counts_although_its_body_never_comes() {
+    let chat = Chat::start();
+    let proxy = chat.setup().set("UPSTREAM_TIMEOUT", "300ms").start();
+    for (n, (head, status, wait)) in [
+        ("403 Forbidden\r\nContent-Length: 17", 502, None),
+        ("404 Not Found\r\nTransfer-Encoding: chunked", 404, None),
+        ("400 Bad Request", 502, None),
+        (
+            "429 Too Many Requests\r\nRetry-After: 77\r\nContent-Length: 17",
+            503,
+            Some("77"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = format!("h{n}");
+        let reply = Reply::raw(format!("HTTP/1.1 {head}\r\n\r\n"));
+        chat.says(&to, reply.then(Then::Stall));
+
+        let answer = proxy.post_message(&to, TEXT, &[]);
+
+        let asked = (answer.status, answer.header("Retry-After"));
+        assert_eq!(asked, (status, wait), "{head}: {}", answer.text());
+        assert!(!detail(&answer).contains(MAYBE), "{head}");
+        assert_eq!(chat.sends(&to).len(), 1, "{head}");
     }
 }
 

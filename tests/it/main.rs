@@ -15,6 +15,7 @@ mod callers;
 mod channels;
 mod cli;
 mod config;
+mod connections;
 mod delivery;
 mod deploy;
 mod diagrams;

@@ -88,6 +88,23 @@ fn a_private_ca_that_was_added_is_trusted() {
     assert_eq!(upstream.requests().len(), 2);
 }
 
+/// What TLS sends on its own between two posts, such as tickets, does not cost the connection.
+#[test]
+fn a_connection_with_tls_is_used_again() {
+    let upstream = TlsUpstream::start(Certificate::Good, well);
+    let ca = File::holding(upstream.ca_pem());
+    let proxy = setup(&upstream.url())
+        .set("UPSTREAM_CA", ca.path())
+        .set("WORKERS", "1")
+        .start();
+
+    for _ in 0..20 {
+        assert_eq!(proxy.post_message(POST_ID, TEXT, &[]).status, 200);
+    }
+
+    assert_eq!((upstream.requests().len(), upstream.connections()), (20, 1));
+}
+
 /// A bundle may hold several CAs, and text around them.
 #[test]
 fn every_ca_of_a_bundle_is_trusted() {

@@ -74,9 +74,17 @@ impl Body {
         match self.framing {
             // How the connection ended says nothing; what came is judged.
             Framing::UntilClose => Progress::Whole(buffer.split().freeze()),
-            Framing::Chunked => Progress::Cut(self.whole.split().freeze()),
-            Framing::Bodiless | Framing::Sized(_) => Progress::Cut(buffer.split().freeze()),
+            Framing::Chunked | Framing::Bodiless | Framing::Sized(_) => self.cut(buffer),
         }
+    }
+
+    /// Nobody waits for the rest.
+    pub(super) fn cut(&mut self, mut buffer: BytesMut) -> Progress {
+        let came = match self.framing {
+            Framing::Chunked => &mut self.whole,
+            Framing::Bodiless | Framing::Sized(_) | Framing::UntilClose => &mut buffer,
+        };
+        Progress::Cut(came.split().freeze())
     }
 
     fn until_cap(&self, buffer: &mut BytesMut, enough: usize) -> Progress {

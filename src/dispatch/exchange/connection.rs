@@ -1,11 +1,15 @@
 //! One connection: a request is written to it, and one answer read.
 
+use std::cell::Cell;
 use std::io;
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use futures_util::future::{Either, select};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::task::unconstrained;
 
 use super::body::{Body, Progress};
 use super::head::{self, Head, Unusable};
@@ -51,61 +55,103 @@ impl Connection {
     /// Whether nothing has come since the last answer, not even the connection's end.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut unasked = [0];
-        self.stream.read(&mut unasked).now_or_never().is_none()
+        // Once a task has had its share of what there is to read, tokio lets it find nothing more: a hundred connections
+        // that a restart has closed are that much.
+        let read = unconstrained(self.stream.read(&mut unasked));
+        read.now_or_never().is_none()
     }
 
-    /// Writes a whole request. Where this fails, the other side cannot have had all of it.
-    pub(super) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.stream.write_all(request).await?;
-        // Without TLS there is nothing to flush.
-        self.stream.flush().await
-    }
-
-    /// Reads the answer to the request that was sent.
-    pub(super) async fn receive(&mut self, max_body_bytes: usize) -> Result<Response, Unusable> {
-        let mut buffer = BytesMut::with_capacity(READ_BYTES);
-        let head = self.head(&mut buffer).await?;
-        let mut body = Body::new(head.framing()?, max_body_bytes);
-        let ended = loop {
-            match body.advance(&mut buffer) {
-                Progress::More if self.more(&mut buffer).await => {}
-                Progress::More => break body.end(std::mem::take(&mut buffer)),
-                ended => break ended,
-            }
+    /// Sends a request, and reads its answer at the same time: who refuses a request need not read it to its end.
+    /// `is_written` then says whether the other side can have had all of it.
+    pub(super) async fn exchange(
+        &mut self,
+        request: &[u8],
+        max_body_bytes: usize,
+        late: impl Future<Output = ()>,
+        is_written: &Cell<bool>,
+    ) -> Result<Response, Unusable> {
+        is_written.set(false);
+        let (mut from, mut to) = split(&mut self.stream);
+        let written = pin!(async {
+            to.write_all(request).await?;
+            // Without TLS there is nothing to flush.
+            to.flush().await?;
+            is_written.set(true);
+            io::Result::Ok(())
+        });
+        let answer = pin!(receive(&mut from, max_body_bytes, late));
+        let answer = match select(written, answer).await {
+            // Even where writing failed: who closes may have answered before.
+            Either::Left((_, answer)) => answer.await,
+            Either::Right((answer, _)) => answer,
         };
-        let (body, truncated) = match ended {
-            Progress::Whole(body) => (body, false),
-            Progress::Cut(body) => (body, true),
-            // No body says so at its end.
-            Progress::More => return Err(Unusable),
-        };
-        Ok(Response {
-            keeps_alive: head.keeps_alive() && !truncated && buffer.is_empty(),
-            head,
-            body,
-            truncated,
+        answer.map(|answer| Response {
+            keeps_alive: answer.keeps_alive && is_written.get(),
+            ..answer
         })
     }
+}
 
-    /// Reads the head of the answer itself.
-    async fn head(&mut self, buffer: &mut BytesMut) -> Result<Head, Unusable> {
-        let (mut searched, mut interim) = (0, 0);
-        loop {
-            match head::take(buffer, &mut searched)? {
-                Some(head) if !head.is_interim() => return Ok(head),
-                // After it another protocol would be spoken, which nobody asked for.
-                Some(head) if head.status == 101 => return Err(Unusable),
-                Some(_) if interim == MAX_INTERIM => return Err(Unusable),
-                Some(_) => interim += 1,
-                None if self.more(buffer).await => {}
-                None => return Err(Unusable),
-            }
+/// Reads one answer. When it is late and its head has come, the head is the answer, with what there is of the body.
+pub(super) async fn receive(
+    from: &mut (impl AsyncRead + Unpin),
+    max_body_bytes: usize,
+    late: impl Future<Output = ()>,
+) -> Result<Response, Unusable> {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let head = final_head(from, &mut buffer).await?;
+    let mut body = Body::new(head.framing()?, max_body_bytes);
+    let mut late = pin!(late);
+    let ended = loop {
+        match body.advance(&mut buffer) {
+            Progress::More => {}
+            ended => break ended,
+        }
+        let is_more = match select(pin!(more(from, &mut buffer)), late.as_mut()).await {
+            Either::Left((is_more, _)) => Some(is_more),
+            Either::Right(_) => None,
+        };
+        match is_more {
+            Some(true) => {}
+            Some(false) => break body.end(buffer.split()),
+            None => break body.cut(buffer.split()),
+        }
+    };
+    let (body, truncated) = match ended {
+        Progress::Whole(body) => (body, false),
+        Progress::Cut(body) => (body, true),
+        // No body says so at its end.
+        Progress::More => return Err(Unusable),
+    };
+    Ok(Response {
+        keeps_alive: head.keeps_alive() && !truncated && buffer.is_empty(),
+        head,
+        body,
+        truncated,
+    })
+}
+
+/// Reads the head of the answer itself.
+async fn final_head(
+    from: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> Result<Head, Unusable> {
+    let (mut searched, mut interim) = (0, 0);
+    loop {
+        match head::take(buffer, &mut searched)? {
+            Some(head) if !head.is_interim() => return Ok(head),
+            // After it another protocol would be spoken, which nobody asked for.
+            Some(head) if head.status == 101 => return Err(Unusable),
+            Some(_) if interim == MAX_INTERIM => return Err(Unusable),
+            Some(_) => interim += 1,
+            None if more(from, buffer).await => {}
+            None => return Err(Unusable),
         }
     }
+}
 
-    /// Reads something; that there is nothing more, however the connection ended, is `false`.
-    async fn more(&mut self, buffer: &mut BytesMut) -> bool {
-        buffer.reserve(READ_BYTES);
-        matches!(self.stream.read_buf(buffer).await, Ok(1..))
-    }
+/// Reads something; that there is nothing more, however the connection ended, is `false`.
+async fn more(from: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> bool {
+    buffer.reserve(READ_BYTES);
+    matches!(from.read_buf(buffer).await, Ok(1..))
 }

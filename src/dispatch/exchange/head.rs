@@ -82,6 +82,8 @@ fn parse(buffer: &[u8]) -> Result<Option<Found>, Unusable> {
     let mut room = [const { std::mem::MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default()
+        // So old a habit that whoever passes an answer on is told to mend it (RFC 9112, 5.1).
+        .allow_spaces_after_header_name_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, buffer, &mut room)
         .map_err(|_| Unusable)?;
     let httparse::Status::Complete(length) = parsed else {
@@ -94,7 +96,7 @@ fn parse(buffer: &[u8]) -> Result<Option<Found>, Unusable> {
     };
     let field = |field: &httparse::Header<'_>| [span(field.name.as_bytes()), span(field.value)];
     Ok(Some(Found {
-        status: response.code.ok_or(Unusable)?,
+        status: response.code.filter(|&code| code >= 100).ok_or(Unusable)?,
         is_http_10: response.version == Some(0),
         length,
         fields: response.headers.iter().map(field).collect(),
@@ -123,14 +125,15 @@ impl Head {
         if self.is_interim() || matches!(self.status, 204 | 304) {
             return Ok(Framing::Bodiless);
         }
-        if self.is_named("transfer-encoding") {
+        // Of HTTP/1.1 before RFC 7230, and none.
+        let mut codings = self
+            .words("transfer-encoding")
+            .filter(|coding| !is(coding, "identity"));
+        match (codings.next(), codings.next()) {
+            (None, _) => {}
+            (Some(coding), None) if is(coding, "chunked") => return Ok(Framing::Chunked),
             // No other coding was asked for, so none is known here.
-            let mut codings = self.words("transfer-encoding");
-            let is_chunked = codings.next().is_some_and(|coding| is(coding, "chunked"));
-            return match (is_chunked, codings.next()) {
-                (true, None) => Ok(Framing::Chunked),
-                _ => Err(Unusable),
-            };
+            _ => return Err(Unusable),
         }
         match self.length()? {
             Some(length) => Ok(Framing::Sized(length)),
@@ -165,10 +168,12 @@ impl Head {
         self.all(name).next().is_some()
     }
 
-    /// The words of a field that is a list.
+    /// The words of a field that is a list, in which there may be empty ones (RFC 9110, 5.6.1).
     fn words(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let words = self.all(name).flat_map(|value| value.split(|&b| b == b','));
-        words.map(<[u8]>::trim_ascii)
+        words
+            .map(<[u8]>::trim_ascii)
+            .filter(|word| !word.is_empty())
     }
 }
 
@@ -258,6 +263,18 @@ mod tests {
                 true,
             ),
             ("200 OK\r\nTransfer-Encoding: xchunked", Err(Unusable), true),
+            ("200 OK\r\nTransfer-Encoding: chunked, ,", Ok(Chunked), true),
+            (
+                "200 OK\r\nTransfer-Encoding: chunked, chunked",
+                Err(Unusable),
+                true,
+            ),
+            (
+                "200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2",
+                Ok(Sized(2)),
+                false,
+            ),
+            ("200 OK\r\nContent-Length : 2", Ok(Sized(2)), true),
             (
                 "200 OK\r\nContent-Length: 2\r\nConnection: x, Close",
                 Ok(Sized(2)),
@@ -284,6 +301,7 @@ mod tests {
     fn what_is_no_head_is_refused_and_so_is_a_flood() {
         assert!(head("hello\r\n\r\n").is_err());
         assert!(head("HTTP/1.1 2000 OK\r\n\r\n").is_err());
+        assert!(head("HTTP/1.1 099 OK\r\n\r\n").is_err());
         assert!(head("HTTP/1.1 200 OK\r\nX\r\n\r\n").is_err());
         assert!(head(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(96))).is_ok());
         assert!(head(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(97))).is_err());

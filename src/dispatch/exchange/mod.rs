@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 pub(super) use connect::Connect;
 pub(super) use connection::Response;
@@ -78,7 +78,8 @@ impl Exchange {
     /// [`WireError::NoAnswer`] once all of the request was written; any other says that it was not carried out.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response, WireError> {
         let is_written = Cell::new(false);
-        match timeout(self.timeout, self.attempt(&request, &is_written)).await {
+        let until = sleep(self.timeout).deadline();
+        match timeout_at(until, self.attempt(&request, until, &is_written)).await {
             Ok(ended) => ended,
             Err(_) if is_written.get() => Err(WireError::NoAnswer),
             Err(_) => Err(WireError::Connect),
@@ -88,6 +89,7 @@ impl Exchange {
     async fn attempt(
         &self,
         request: &Request<'_>,
+        until: Instant,
         is_written: &Cell<bool>,
     ) -> Result<Response, WireError> {
         // It is never closed.
@@ -95,7 +97,7 @@ impl Exchange {
         let origin = request.to.key();
         // A kept connection may close while it is written to (F-23). What was not written whole was not carried out.
         while let Some(kept) = self.pool.take(origin, self.clock.now()) {
-            match self.over(kept, request, is_written).await {
+            match self.over(kept, request, until, is_written).await {
                 Err(WireError::Connect) => {}
                 ended => return ended,
             }
@@ -103,7 +105,7 @@ impl Exchange {
         // Boxed: a handshake is large, and most requests have none.
         let stream = Box::pin(self.connector.connect(request.to)).await?;
         let connection = Connection::new(stream, self.clock.now());
-        self.over(connection, request, is_written).await
+        self.over(connection, request, until, is_written).await
     }
 
     /// Over this connection, which is kept if it can be used again.
@@ -111,22 +113,24 @@ impl Exchange {
         &self,
         mut connection: Connection,
         request: &Request<'_>,
+        until: Instant,
         is_written: &Cell<bool>,
     ) -> Result<Response, WireError> {
-        let sent = connection.send(request.bytes).await;
-        is_written.set(sent.is_ok());
-        // Who refuses a request may do so before its end, and close: the answer is there all the same.
-        let answer = connection.receive(request.max_answer_bytes).await;
-        match (answer, sent) {
-            (Ok(response), sent) => {
-                if response.keeps_alive && sent.is_ok() {
+        // Most answers come whole, and then no timer is needed.
+        let late = async { sleep_until(until).await };
+        let answer = connection
+            .exchange(request.bytes, request.max_answer_bytes, late, is_written)
+            .await;
+        match answer {
+            Ok(response) => {
+                if response.keeps_alive {
                     let now = self.clock.now();
                     self.pool.put(request.to.key(), connection, now);
                 }
                 Ok(response)
             }
-            (Err(_), Ok(())) => Err(WireError::NoAnswer),
-            (Err(_), Err(_)) => Err(WireError::Connect),
+            Err(_) if is_written.get() => Err(WireError::NoAnswer),
+            Err(_) => Err(WireError::Connect),
         }
     }
 }

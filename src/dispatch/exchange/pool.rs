@@ -186,4 +186,16 @@ mod tests {
 
         assert!(pool.take(&here, now).is_none());
     }
+
+    /// The platform restarts after a burst: tokio would show a task no more than 128 of the ends at once.
+    #[test]
+    fn of_many_that_were_closed_none_is_used_again() {
+        let (now, here) = (start(), Rc::from("http://here:80"));
+        let pool = Pool::new(now);
+        (0..MAX_KEPT).for_each(|_| pool.put(&here, connection(now).0, now));
+
+        let taken = run(async { pool.take(&here, now) });
+
+        assert!(taken.is_none());
+    }
 }

@@ -93,6 +93,8 @@ impl Head {
         line("host", host(call.uri)?.as_bytes());
         line("user-agent", agent.as_bytes());
         line("accept", b"application/json");
+        // Without it every coding is welcome (RFC 9110, 12.5.3).
+        line("accept-encoding", b"identity");
         if let Some(authorization) = call.authorization {
             line("authorization", authorization.as_bytes());
         }
