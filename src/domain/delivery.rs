@@ -150,6 +150,13 @@ impl DeliveryId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn made_ms(self) -> Option<u64> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(seconds.saturating_mul(1000) + u64::from(nanos / 1_000_000))
+    }
+
     /// Appends it as it is shown.
     pub fn push_to(self, out: &mut String) {
         out.push_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()));

@@ -159,6 +159,15 @@ pub struct Row {
     pub delivery: Delivery,
 }
 
+impl Row {
+    /// When the message was accepted: a retry starts its age anew, its id keeps the time.
+    #[must_use]
+    pub fn accepted_ms(&self) -> u64 {
+        let made = self.id.made_ms();
+        made.map_or(self.created_ms, |made| made.min(self.created_ms))
+    }
+}
+
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
