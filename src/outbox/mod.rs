@@ -302,6 +302,11 @@ pub trait Outbox: Send {
     /// Forgets everything since [`Outbox::begin`].
     fn rollback(&mut self);
 
+    /// Whether a write just failed because nothing more may be kept here: a quota, or a limit on the size of files.
+    fn is_at_a_limit(&mut self) -> bool {
+        false
+    }
+
     /// Adds deliveries of a message at the end of their lanes. `now_ms` decides whether an old key still holds.
     ///
     /// # Errors
