@@ -57,11 +57,16 @@ pub(super) fn run(env: Env) -> Exit {
     }
 }
 
+/// What a write beyond `ulimit -f` raises, by its number on Linux (but MIPS), macOS and the BSDs.
+const SIGXFSZ: i32 = 25;
+
 /// Ready at the first SIGTERM or SIGINT.
 fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // It would end the process without a word; caught, the write fails, and the outbox is full.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok(async move {
         let (terminated, interrupted) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
         futures_util::future::select(terminated, interrupted).await;

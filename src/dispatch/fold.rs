@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::delivery::Post;
+use crate::domain::delivery::{DeliveryId, Post};
 use crate::domain::message::Message;
 use crate::outbox::Lane;
 
@@ -39,6 +39,9 @@ impl Apart {
 
 /// The first post with as many of those behind it as fit and look the same: a heading or a colour of its own stands
 /// alone. And how many that are.
+///
+/// The id is one of exactly these messages: by the id of the first alone, a platform that has that one already would
+/// take the post for its repeat, and the others would never be shown.
 pub(super) fn fold(
     first: Post,
     behind: impl Iterator<Item = Post>,
@@ -48,6 +51,7 @@ pub(super) fn fold(
     if !is_plain(&folded) {
         return (folded, count);
     }
+    let mut ids = vec![folded.id];
     for next in behind.take(MAX - 1) {
         let is_alike =
             is_plain(&next) && next.format == folded.format && next.as_name == folded.as_name;
@@ -63,6 +67,10 @@ pub(super) fn fold(
             break;
         }
         (folded, count) = (longer, count + 1);
+        ids.push(next.id);
+    }
+    if count > 1 {
+        folded.id = DeliveryId::of_all(&ids);
     }
     (folded, count)
 }
@@ -74,7 +82,6 @@ fn is_plain(post: &Post) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::DeliveryId;
     use crate::domain::options::Format;
 
     fn post(text: &str) -> Post {
@@ -104,6 +111,28 @@ mod tests {
             ("one\ntwo\nthree".into(), 3)
         );
         assert_eq!(folded(post("one"), behind(), 4), ("one".into(), 1));
+    }
+
+    #[test]
+    fn a_post_of_other_messages_has_another_id() {
+        let [one, two, three] = ["one", "two", "three"].map(post);
+        let id_of = |behind: &[&Post]| {
+            let behind = behind.iter().map(|post| (*post).clone());
+            fold(one.clone(), behind, |_| true).0.id
+        };
+
+        let ids = [
+            id_of(&[]),
+            id_of(&[&two]),
+            id_of(&[&three]),
+            id_of(&[&two, &three]),
+            id_of(&[&one]),
+        ];
+
+        assert_eq!(ids[0], one.id);
+        let different: std::collections::BTreeSet<_> = ids.iter().map(|id| id.to_bytes()).collect();
+        assert_eq!(different.len(), ids.len());
+        assert_eq!(id_of(&[&two, &three]), ids[3], "a repeat has the same");
     }
 
     #[test]

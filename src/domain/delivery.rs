@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::digest;
 use super::message::Message;
 use super::options::{Format, Level};
 use super::web_url::WebUrl;
@@ -148,6 +149,21 @@ impl DeliveryId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// An id for these together, in this order.
+    #[must_use]
+    pub fn of_all(ids: &[Self]) -> Self {
+        let texts: Vec<String> = ids.iter().map(Self::to_string).collect();
+        let digest = digest::of_list("folded", texts.iter().map(String::as_str));
+        Self(Uuid::from_bytes(digest::first(digest)))
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn made_ms(self) -> Option<u64> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(seconds.saturating_mul(1000) + u64::from(nanos / 1_000_000))
     }
 
     /// Appends it as it is shown.

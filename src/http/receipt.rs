@@ -118,14 +118,14 @@ impl Receipt {
         let Some(first) = rows.first() else {
             return Self::default();
         };
-        let (id, created_ms) = (first.id.to_string(), first.created_ms);
+        let (id, accepted_ms) = (first.id.to_string(), first.accepted_ms());
         let (replaced, ignored) = (first.replaced as usize, first.ignored.clone());
         let attempts = rows.iter().map(|row| row.delivery.progress.attempts).max();
         let deliveries = rows.into_iter().map(Delivery::of_row).collect();
         let receipt = Self::of(deliveries);
         Self {
             id,
-            created_at: Some(rfc3339(created_ms)),
+            created_at: Some(rfc3339(accepted_ms)),
             attempts,
             error: receipt.deliveries.iter().find_map(|d| d.error.clone()),
             replaced,

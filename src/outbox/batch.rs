@@ -89,6 +89,8 @@ pub(super) fn run(outbox: &mut dyn Outbox, jobs: &mut Vec<Box<dyn Job>>) -> End 
                 answer_all(jobs, &Ok(()));
             }
             Err((_, StoreError::Full)) => return End::Full,
+            // SQLite takes only ENOSPC for a full disk.
+            Err((_, StoreError::Failed(_))) if outbox.is_at_a_limit() => return End::Full,
             Err((_, StoreError::Failed(why))) => {
                 tracing::error!(error = %why, "the outbox cannot be written");
                 answer_all(jobs, &Err(StoreError::Failed(why)));

@@ -159,6 +159,15 @@ pub struct Row {
     pub delivery: Delivery,
 }
 
+impl Row {
+    /// When the message was accepted: a retry starts its age anew, its id keeps the time.
+    #[must_use]
+    pub fn accepted_ms(&self) -> u64 {
+        let made = self.id.made_ms();
+        made.map_or(self.created_ms, |made| made.min(self.created_ms))
+    }
+}
+
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -292,6 +301,11 @@ pub trait Outbox: Send {
 
     /// Forgets everything since [`Outbox::begin`].
     fn rollback(&mut self);
+
+    /// Whether a write just failed because nothing more may be kept here: a quota, or a limit on the size of files.
+    fn is_at_a_limit(&mut self) -> bool {
+        false
+    }
 
     /// Adds deliveries of a message at the end of their lanes. `now_ms` decides whether an old key still holds.
     ///

@@ -338,6 +338,10 @@ impl Outbox for Sqlite {
         }
     }
 
+    fn is_at_a_limit(&mut self) -> bool {
+        self.reserve.is_at_a_limit()
+    }
+
     fn append(&mut self, message: &Message, now_ms: u64) -> Result<Appended, StoreError> {
         self.insert(message, now_ms).map_err(|error| fault(&error))
     }

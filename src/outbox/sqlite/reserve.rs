@@ -12,13 +12,24 @@ const BYTES: usize = 4 << 20;
 /// The file `<database>.reserve`.
 pub(super) struct Reserve {
     path: PathBuf,
+    /// The database and its log.
+    files: [PathBuf; 2],
+    /// A write to them was refused because of a limit.
+    is_limited: bool,
 }
 
 impl Reserve {
     pub(super) fn beside(database: &Path) -> Self {
-        let mut name = OsString::from(database);
-        name.push(".reserve");
-        Self { path: name.into() }
+        let beside = |suffix| {
+            let mut name = OsString::from(database);
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Self {
+            path: beside(".reserve"),
+            files: [database.to_owned(), beside("-wal")],
+            is_limited: false,
+        }
     }
 
     /// Makes it whole unless it is, and only where as much is left beside it: else the disk would be full again with
@@ -41,6 +52,13 @@ impl Reserve {
             .truncate(true)
             .mode(0o600)
             .open(&self.path)?;
+        if self.is_limited {
+            // The limit of a file's size is met by the longest of them.
+            let longest = self.files.iter().filter_map(|file| fs::metadata(file).ok());
+            let longest = longest.map(|found| found.len()).max().unwrap_or(0);
+            file.set_len(longest + 2 * BYTES as u64)?;
+            file.set_len(0)?;
+        }
         // Written, not only sized: a hole holds no space.
         let zeros = [0; 1 << 16];
         for _ in 0..2 * BYTES / zeros.len() {
@@ -49,6 +67,20 @@ impl Reserve {
         file.sync_all()?;
         file.set_len(BYTES as u64)?;
         file.sync_all()
+    }
+
+    /// Whether more is refused by a quota or by a limit on the size of files (`ulimit -f`): no fault of the disk.
+    pub(super) fn is_at_a_limit(&mut self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded};
+        self.is_limited = true;
+        let refused = self
+            .write()
+            .is_err_and(|error| matches!(error.kind(), FileTooLarge | QuotaExceeded));
+        self.is_limited = refused;
+        if refused {
+            self.give();
+        }
+        refused
     }
 
     /// Gives the space to the database.

@@ -131,9 +131,12 @@ impl<O: Durable> Owner<O> {
             return;
         }
         let mut end = self.attempt(batch);
-        if end == End::Full && self.health() == StoreHealth::Ok {
-            tracing::error!("the disk of the outbox is full: new messages are refused");
-            self.health.send_replace(StoreHealth::Full);
+        if end == End::Full {
+            if self.health() == StoreHealth::Ok {
+                tracing::error!("the disk of the outbox is full: new messages are refused");
+                self.health.send_replace(StoreHealth::Full);
+            }
+            // Also later: what was settled meanwhile has filled the log again.
             if let Some(outbox) = &mut self.outbox {
                 outbox.give_reserve();
             }

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::{Stage, id, wait_until_waiting, waiting};
 use crate::store::{
-    assert_shown, attempts, eventually, hold, listed, queue, queue_all, receipt, shown,
+    assert_shown, attempts, eventually, hold, listed, queue, queue_all, receipt, setup, shown,
     wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Gate, Mattermost, Reply, Response, Slack};
+use crate::support::{Faults, Gate, Mattermost, Reply, Response, Slack};
 
 const CI: &str = "a-secret-of-the-ci-system";
 const DEPLOY: &str = "a-secret-of-the-deployer";
@@ -217,6 +217,25 @@ fn what_failed_is_delivered_once_its_cause_is_mended_and_somebody_says_so() {
         ["to an archived channel"]
     );
     assert_eq!(waiting(&stage.proxy), 0);
+}
+
+/// Its age begins anew with a retry; when it was accepted does not change, and the list stays newest first.
+#[test]
+fn a_retry_changes_nothing_about_when_a_message_was_accepted() {
+    let (chat, faults) = (Mattermost::start(), Faults::none());
+    let builds = chat.channel("builds");
+    let proxy = faults.setup(setup(&chat)).start();
+    chat.set_channel("builds", Access::Archived);
+    let refused = queue(&proxy, &builds, "to an archived channel");
+    let ended = wait_for_status(&proxy, &refused, "failed");
+    chat.set_channel("builds", Access::Member);
+
+    faults.clock_offset(3600);
+    proxy.post(format!("/deliveries/{refused}/retry"));
+    let after = wait_for_status(&proxy, &refused, "delivered");
+
+    assert!(ended["created_at"].is_string(), "{ended}");
+    assert_eq!(after["created_at"], ended["created_at"]);
 }
 
 /// An alias may name one channel twice; each of its deliveries is tried again until it arrives.

@@ -54,6 +54,30 @@ fn a_throttled_backlog_becomes_few_posts() {
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), MESSAGES);
 }
 
+/// I1: the platform has the first message and has not said so; by its id alone it would take the post of all for a
+/// repeat of that one, and the others would count as delivered and be shown to nobody.
+#[test]
+fn what_waits_behind_a_message_that_was_taken_without_an_answer_is_shown() {
+    let stage = throttled("true");
+    stage.chat.accept_then(Reply::reset_after_request());
+    let throttles = Reply::status(429).header("Retry-After", "2");
+    stage.chat.next(throttles);
+    let mut texts = texts();
+
+    let mut ids = vec![queue(&stage.proxy, &stage.builds, &texts[0])];
+    stage.chat.wait_for_posts(1);
+    let behind = texts[1..].iter();
+    ids.extend(behind.map(|text| queue(&stage.proxy, &stage.builds, text)));
+    posts_of(&stage, &ids);
+
+    let mut posts: Vec<String> = shown(&stage.chat, &stage.builds);
+    assert_eq!(posts.remove(0), texts[0]);
+    if !posts.join("\n").starts_with(&texts[0]) {
+        texts.remove(0);
+    }
+    assert_eq!(posts.join("\n"), texts.join("\n"));
+}
+
 /// I1, contract 4: the server takes less than is said of it, so one post of what waits is refused, and each message fits.
 #[test]
 fn a_folded_post_that_is_refused_ends_none_of_its_messages() {

@@ -4,7 +4,7 @@ use super::{
     assert_refused, assert_shown, eventually, hold, post, promised, queue, queue_all, setup, shown,
     start, store_state,
 };
-use crate::support::{Faults, Gate, Mattermost, Proxy, message_path};
+use crate::support::{Faults, Folder, Gate, Mattermost, Proxy, message_path};
 
 /// Long enough that a disk without room soon shows it.
 const LONG: usize = 2_000;
@@ -14,9 +14,14 @@ const MANY: usize = 4_000;
 /// Posts until the disk is full; the texts that were promised.
 #[track_caller]
 pub fn fill(proxy: &Proxy, channel: &str) -> Vec<String> {
+    fill_with(proxy, channel, LONG)
+}
+
+#[track_caller]
+fn fill_with(proxy: &Proxy, channel: &str, length: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < MANY {
-        let text = format!("fills the disk {:04} {}", texts.len(), "x".repeat(LONG));
+        let text = format!("fills the disk {:04} {}", texts.len(), "x".repeat(length));
         let answer = post(proxy, channel, &text);
         if answer.status != 202 {
             assert_refused(&answer, "store-unavailable");
@@ -47,6 +52,49 @@ fn a_full_disk_refuses_new_posts_and_deliveries_go_on() {
     assert_refused(&elsewhere, "store-unavailable");
     assert_eq!(alive, 200);
     assert_shown(&chat, &builds, &[vec![first], waiting, squeezed].concat());
+}
+
+/// S-1: a quota that is used up is a full disk to who has it.
+#[test]
+fn a_quota_that_is_used_up_refuses_new_posts_and_deliveries_go_on() {
+    let (chat, faults) = (Mattermost::start(), Faults::none());
+    let builds = chat.channel("builds");
+    let proxy = faults.setup(setup(&chat)).start();
+    let (gate, first) = hold(&proxy, &chat, &builds);
+
+    faults.quota_used_up();
+    let squeezed = fill(&proxy, &builds);
+    let state = store_state(&proxy);
+    gate.open();
+
+    assert_eq!(state, (503, "sqlite".to_owned(), "full".to_owned()));
+    assert_shown(&chat, &builds, &[vec![first], squeezed].concat());
+    faults.clear();
+    eventually("ready again", || proxy.get("/ready").status == 200);
+}
+
+/// S-1: a limit on the size of files does not end the program, and what it settles finds room in the log again and again.
+#[test]
+fn a_file_that_may_not_grow_refuses_new_posts_and_deliveries_go_on() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let builds = chat.channel("builds");
+    // In blocks of 512 bytes: 10 MiB.
+    let script = format!(
+        "ulimit -f 20480; exec {}",
+        env!("CARGO_BIN_EXE_message-webhook-proxy")
+    );
+    let own = setup(&chat).outbox(&folder);
+    let limited = own.program("/bin/sh").arg("-c").arg(&script);
+    let proxy = limited.start();
+    let (gate, first) = hold(&proxy, &chat, &builds);
+
+    let squeezed = fill_with(&proxy, &builds, 7 * LONG);
+    let state = store_state(&proxy);
+    gate.open();
+
+    assert_eq!(state, (503, "sqlite".to_owned(), "full".to_owned()));
+    assert_shown(&chat, &builds, &[vec![first], squeezed].concat());
+    assert_eq!(proxy.get("/health").status, 200);
 }
 
 /// S-1: nobody has to do anything but make room.

@@ -4,6 +4,7 @@
  * every call, so a test changes them while the program runs:
  *
  *   capacity      bytes: what would make the files of the disk larger together fails with ENOSPC
+ *   quota         any content: the capacity is a quota's, so it fails with EDQUOT
  *   write-fails   any content: writing below the disk fails with EIO
  *   fsync-fails   any content: fsync and fdatasync below the disk fail with EIO
  *   clock-offset  seconds, which may be negative, that the wall clock is ahead
@@ -78,7 +79,8 @@ static int may_grow(int fd, long long end) {
   struct stat st;
   int saved = errno;
   int fits = fstat(fd, &st) || end <= st.st_size || used() + end - st.st_size <= atoll(text);
-  errno = fits ? saved : ENOSPC;
+  char none[8];
+  errno = fits ? saved : fault("quota", none, sizeof none) ? EDQUOT : ENOSPC;
   return fits;
 }
 

@@ -70,6 +70,12 @@ impl Faults {
         self.capacity(self.used().saturating_sub(1));
     }
 
+    /// The same of a quota, on a disk with room for others.
+    pub fn quota_used_up(&self) {
+        self.switch("quota", "");
+        self.disk_full();
+    }
+
     pub fn write_fails(&self) {
         self.switch("write-fails", "");
     }
