@@ -342,7 +342,7 @@ impl Courier {
                 None | Some(Failure::Refused { .. }) => queue.callers(key),
                 Some(_) => Callers::default(),
             };
-            let before = row.delivery.progress.clone();
+            let before = fold::progress_before(row, rows);
             let verdict = verdict(&attempt, before, failures, callers.is_promised, now_ms);
             if verdict.state != State::Waiting {
                 // Of what a look-up ended, before an attempt took it.

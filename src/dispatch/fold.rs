@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::delivery::{DeliveryId, Post};
 use crate::domain::message::Message;
-use crate::outbox::Lane;
+use crate::outbox::{Kind, Lane, Progress, Row};
 
 /// The most messages that are folded into one post.
 pub(super) const MAX: usize = 50;
@@ -73,6 +73,19 @@ pub(super) fn fold(
         folded.id = DeliveryId::of_all(&ids);
     }
     (folded, count)
+}
+
+/// The progress of a message in a post with others. A webhook's channel is the alias, and the first one's may be another.
+pub(super) fn progress_before(row: &Row, rows: &[Row]) -> Progress {
+    let before = row.delivery.progress.clone();
+    let target = &row.delivery.to.target;
+    let is_another = rows.iter().any(|row| row.delivery.to.target != *target);
+    let is_alias = matches!(row.delivery.to.kind, Kind::Webhook(_));
+    let own = (is_another && is_alias).then(|| target.clone());
+    Progress {
+        channel: before.channel.or(own),
+        ..before
+    }
 }
 
 fn is_plain(post: &Post) -> bool {

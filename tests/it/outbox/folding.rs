@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Stage, id};
-use crate::store::{attempts, queue, receipt, shown, wait_for_status};
+use crate::store::{attempts, queue, receipt, setup, shown, wait_for_status};
 use crate::support::mattermost::Access;
-use crate::support::{Reply, Response};
+use crate::support::{Folder, Mattermost, Reply, Response};
 
 const MESSAGES: usize = 10;
 
@@ -76,6 +76,26 @@ fn what_waits_behind_a_message_that_was_taken_without_an_answer_is_shown() {
         texts.remove(0);
     }
     assert_eq!(posts.join("\n"), texts.join("\n"));
+}
+
+/// Contract 1.4: the channel of a webhook is its alias, and two aliases may have the same one.
+#[test]
+fn each_message_of_a_folded_post_keeps_the_alias_that_it_was_posted_to() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let hook = chat.hook_url();
+    let aliases = format!("one=mattermost+{hook} two=mattermost+{hook}");
+    let own = setup(&chat)
+        .set("CHANNELS", aliases)
+        .set("FOLD_BACKLOG", "true");
+    let proxy = own.outbox(&folder).start();
+    chat.next(Reply::status(429).header("Retry-After", "2"));
+
+    let ids = ["one", "two", "one", "two"].map(|alias| queue(&proxy, alias, alias));
+    let told = ids.map(|id| wait_for_status(&proxy, &id, "delivered"));
+
+    assert!(chat.posts().len() <= 2, "{:?}", chat.posts());
+    let channels = told.map(|receipt| receipt["deliveries"][0]["channel"].clone());
+    assert_eq!(channels, ["one", "two", "one", "two"]);
 }
 
 /// I1, contract 4: the server takes less than is said of it, so one post of what waits is refused, and each message fits.
