@@ -82,7 +82,7 @@ impl Dispatcher {
         Ok(Accepted::New(join_all(waits).await))
     }
 
-    /// Stores how the other destinations of a message ended of which one waits, so that its receipt is whole.
+    /// Stores how the other destinations of a message ended of which one is stored, so that its receipt is whole.
     ///
     /// # Errors
     /// [`NotStored`].
@@ -95,10 +95,13 @@ impl Dispatcher {
             return Err(StoreError::Closed.into());
         };
         let now_ms = self.unix_ms();
-        let deliveries = ended
+        let deliveries: Vec<outbox::Delivery> = ended
             .into_iter()
             .filter_map(|(place, ready, sent)| settled(place, ready, sent, now_ms))
             .collect();
+        if deliveries.is_empty() {
+            return Ok(());
+        }
         let appended = desk.append(message(letter, deliveries, now_ms), now_ms);
         appended.await.map(|_| ())
     }
@@ -164,6 +167,17 @@ impl Dispatcher {
     }
 }
 
+impl Sent {
+    /// Whether the outbox has an entry of it.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        let (Self::Delivered { is_stored, .. } | Self::Failed { is_stored, .. }) = self else {
+            return matches!(self, Self::Queued(_));
+        };
+        *is_stored
+    }
+}
+
 impl Desk {
     /// Why a message that was not tried to an end yet waits: what it was stored with is why its first caller was, or
     /// would have been, told that it does.
@@ -182,10 +196,13 @@ impl Desk {
     }
 }
 
-/// The row of a delivery that has ended; `None` for one that waits or was not stored.
+/// The row of a delivery that has ended; `None` for one that has a row already, or was not taken.
 fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox::Delivery> {
+    if sent.is_stored() {
+        return None;
+    }
     let attempt = match sent {
-        Sent::Delivered(posted) => Attempt {
+        Sent::Delivered { posted, .. } => Attempt {
             taken: 0,
             posted: Some(posted.clone()),
             failure: None,

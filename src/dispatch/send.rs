@@ -34,7 +34,12 @@ pub struct Letter<'a> {
 #[derive(Debug, Clone)]
 pub enum Sent {
     /// The platform has it.
-    Delivered(Posted),
+    Delivered {
+        /// What it said of it.
+        posted: Posted,
+        /// Whether the outbox has it as well.
+        is_stored: bool,
+    },
     /// The platform refused it for good.
     Failed {
         /// Why.
@@ -43,6 +48,8 @@ pub enum Sent {
         parts_taken: usize,
         /// Whether another caller was told 202 before.
         is_promised: bool,
+        /// Whether the outbox has it.
+        is_stored: bool,
     },
     /// It is on stable storage and will be delivered.
     Queued(Reason),
@@ -178,11 +185,15 @@ impl Dispatcher {
         let patience = std::pin::pin!(self.wait(&desk, deadline));
         match select(attempt, patience).await {
             Either::Left((attempt, _)) => match attempt.failure {
-                None => Sent::Delivered(attempt.posted.unwrap_or_default()),
+                None => Sent::Delivered {
+                    posted: attempt.posted.unwrap_or_default(),
+                    is_stored: false,
+                },
                 Some(failure @ Failure::Refused { .. }) => Sent::Failed {
                     failure,
                     parts_taken: attempt.taken,
                     is_promised: false,
+                    is_stored: false,
                 },
                 Some(ref failure) => {
                     let reason = Reason::of(failure);
@@ -361,7 +372,10 @@ impl Desk {
             return Sent::Queued(reason);
         };
         match ended {
-            Ended::Delivered(posted) => Sent::Delivered(posted),
+            Ended::Delivered(posted) => Sent::Delivered {
+                posted,
+                is_stored: true,
+            },
             Ended::Failed {
                 failure,
                 parts_taken,
@@ -369,6 +383,7 @@ impl Desk {
                 failure,
                 parts_taken,
                 is_promised,
+                is_stored: true,
             },
         }
     }

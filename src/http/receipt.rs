@@ -247,7 +247,7 @@ impl Delivery {
             ..Self::default()
         };
         match sent {
-            Sent::Delivered(posted) => (entry.delivered(posted, parts), None),
+            Sent::Delivered { posted, .. } => (entry.delivered(posted, parts), None),
             Sent::Queued(reason) => (
                 Self {
                     status: "queued",

@@ -193,8 +193,8 @@ impl Request<'_> {
                 ..problem
             });
         }
-        let is_queued = |sent: &Option<Sent>| matches!(sent, Some(Sent::Queued(_)));
-        if sent.len() > 1 && sent.iter().any(is_queued) {
+        // Also one that waited and has ended by now: its receipt says how the whole message did.
+        if sent.len() > 1 && sent.iter().flatten().any(Sent::is_stored) {
             let rest = (0u16..)
                 .zip(aimed)
                 .zip(&sent)
@@ -240,7 +240,7 @@ impl Request<'_> {
             .map(|(aim, _)| aim.is_ok().then(|| sent.next()).flatten())
             .collect();
         let is_kept = |sent: &Option<Sent>| match sent {
-            Some(Sent::Delivered(_) | Sent::Queued(_)) => true,
+            Some(Sent::Delivered { .. } | Sent::Queued(_)) => true,
             Some(Sent::Failed { is_promised, .. }) => *is_promised,
             Some(Sent::NotStored { .. }) | None => false,
         };

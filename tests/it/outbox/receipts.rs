@@ -1,8 +1,8 @@
 //! An alias with several destinations: one receipt, one entry for each, whatever became of them.
 
 use super::{Pair, entries, id, reason};
-use crate::store::{assert_refused, listed, queue, receipt, wait_for_status};
-use crate::support::{Response, Slack};
+use crate::store::{assert_refused, listed, queue, receipt, setup, wait_for_status};
+use crate::support::{Folder, Mattermost, Response, Slack};
 
 const TEXT: &str = "for both of them";
 
@@ -49,6 +49,58 @@ fn what_waits_for_one_destination_is_queued_and_its_receipt_is_whole() {
         pair.chat.posts()[0].id
     );
     assert_eq!(pair.posts(), (1, 1));
+}
+
+/// What waited and ended before the answer is in the outbox, the other was never stored: the receipt holds both.
+#[test]
+fn what_waited_for_one_destination_and_ended_in_time_has_a_whole_receipt() {
+    let pair = Pair::new();
+    pair.chat.next(Mattermost::bad_gateway());
+
+    let answer = post(&pair, "20");
+
+    assert_eq!(answer.verdict(), (200, "delivered".to_owned()));
+    let kept = receipt(&pair.proxy, &id(&answer));
+    assert_eq!(entries(&kept), both("delivered", "delivered"));
+}
+
+/// Else the receipt of a post that was told to be partly rejected says that it was delivered.
+#[test]
+fn what_waited_for_one_destination_and_was_refused_by_the_other_has_a_receipt_that_says_so() {
+    let pair = Pair::new();
+    pair.chat.next(Mattermost::bad_gateway());
+    pair.slack.next(Slack::error("is_archived"));
+
+    let answer = post(&pair, "20");
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    let kept = receipt(&pair.proxy, &id(&answer));
+    assert_eq!(kept["status"], "failed");
+    assert_eq!(entries(&kept), both("delivered", "failed"));
+}
+
+/// One is delivered at once, one at its second attempt, one waits on.
+#[test]
+fn what_was_stored_and_has_ended_does_not_keep_the_rest_from_the_receipt() {
+    let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
+    let (builds, deploys) = (chat.channel("builds"), chat.channel("deploys"));
+    let all = format!(
+        "all=mattermost:{builds},mattermost:{deploys},slack:{}",
+        slack.channel("ops")
+    );
+    let own = setup(&chat).with(&slack).set("CHANNELS", all);
+    let proxy = own.outbox(&folder).start();
+    chat.next(Mattermost::bad_gateway());
+    slack.down();
+
+    let answer = proxy.post_message("all", TEXT, &[("wait", "5")]);
+    let kept = receipt(&proxy, &id(&answer));
+    slack.up();
+
+    assert_eq!(answer.status, 202);
+    assert_eq!(entries(&kept), entries(&answer.json()));
+    let after = wait_for_status(&proxy, &id(&answer), "delivered");
+    assert_eq!(entries(&after).len(), 3);
 }
 
 #[test]
