@@ -148,9 +148,8 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exi
                 error.kind(),
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
             );
-            // A closed terminal is no reason to fail.
-            error.print().ok();
-            return if asked { Exit::Done } else { Exit::Usage };
+            let printed = error.print();
+            return if asked { written(printed) } else { Exit::Usage };
         }
     };
     let Some((name, arguments)) = matches.subcommand() else {
@@ -199,7 +198,12 @@ fn say(line: &str) {
 /// A result on standard output.
 fn print(text: &str) -> Exit {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// What it means that standard output took the result, or did not.
+fn written(result: std::io::Result<()>) -> Exit {
+    match result {
         Ok(()) => Exit::Done,
         // `| head` has read what it wanted.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,

@@ -4,6 +4,7 @@
 //! A secret `X` may stand in the file that `X_FILE` names. An empty variable is an unset one.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -134,15 +135,26 @@ impl Env {
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 fn read_secret(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|e| format!("cannot read the file: {e}"))?
-        .len();
+    let unreadable = |e: std::io::Error| format!("cannot read the file: {e}");
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_SECRET_FILE_BYTES {
         return Err(format!(
             "the file has {size} bytes, at most {MAX_SECRET_FILE_BYTES} are read"
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the file: {e}"))?;
+    // A device or a pipe has no size beforehand, and perhaps no end.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_SECRET_FILE_BYTES.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > MAX_SECRET_FILE_BYTES) {
+        return Err(format!(
+            "the file has more than the {MAX_SECRET_FILE_BYTES} bytes that are read"
+        ));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| "cannot read the file: it is not UTF-8 text".to_owned())?;
     let value = text.trim_end_matches(['\r', '\n']);
     if value.trim().is_empty() {
         return Err("the file is empty".to_owned());

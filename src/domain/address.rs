@@ -6,11 +6,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services outside of the link-local range: Alibaba's, Oracle's older one, and Amazon's over IPv6
-/// (the providers' documents, checked 2026-11-21).
-const METADATA_V4: [Ipv4Addr; 2] = [
+/// Metadata services outside of the link-local range: Alibaba's, Oracle's older one, Azure's `WireServer`, which
+/// hands a machine its settings and certificates, and Amazon's over IPv6 (the providers' documents).
+const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
 ];
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
@@ -86,6 +87,7 @@ mod tests {
             "169.254.255.255",
             "100.100.100.200",
             "192.0.0.192",
+            "168.63.129.16",
             "0.0.0.0",
             "0.1.2.3",
             "224.0.0.1",
@@ -101,6 +103,8 @@ mod tests {
             "::ffff:a9fe:a9fe",
             "::ffff:0.0.0.0",
             "::ffff:100.100.100.200",
+            "::ffff:168.63.129.16",
+            "64:ff9b::168.63.129.16",
             "::169.254.169.254",
             "::10.0.0.1",
             "64:ff9b::169.254.169.254",

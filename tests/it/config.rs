@@ -542,6 +542,27 @@ fn a_file_that_gives_no_secret_is_a_fault() {
 }
 
 #[test]
+fn a_file_without_an_end_is_a_fault_and_takes_no_memory() {
+    // Not through the fixture, which reads every secret's file itself; with a bound, so that a fault costs no memory.
+    for (variable, limit) in [("PROXY_TOKENS_FILE", 65_536), ("UPSTREAM_CA", 4_194_304)] {
+        let refused = Command::new("/bin/sh")
+            .args(["-c", "ulimit -v 1500000; exec \"$0\""])
+            .arg(env!("CARGO_BIN_EXE_message-webhook-proxy"))
+            .env_clear()
+            .envs([(variable, "/dev/zero"), ("DATABASE_URL", "none")])
+            .env("PORT", "0")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+
+        assert_eq!(refused.status.code(), Some(78), "{variable}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        let fault = format!("{variable}: the file has more than the {limit} bytes");
+        assert!(said.contains(&fault), "{said}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_an_unset_one() {
     let file = File::holding(format!("ci={SECRET}"));
     let empty: Vec<(&str, &str)> = MALFORMED

@@ -1,18 +1,26 @@
 //! Which authorities are trusted.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
+
+/// The most a bundle may hold; all public authorities together need a fraction of it.
+const MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why an extra CA bundle is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file cannot be read, or is not PEM.
     #[error("cannot read PEM certificates from the file: {0}")]
-    Unreadable(rustls::pki_types::pem::Error),
+    Unreadable(pem::Error),
+    /// The file is larger than any bundle, or has no end.
+    #[error("the file has more than the {MAX_BUNDLE_BYTES} bytes that are read")]
+    TooLarge,
     /// The file holds no certificate.
     #[error("the file holds no certificate (-----BEGIN CERTIFICATE-----)")]
     Empty,
@@ -30,8 +38,9 @@ pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
     if let Some(path) = extra_ca {
-        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
+        let bundle = read(path)?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle)
+            .collect::<Result<_, _>>()
             .map_err(TrustError::Unreadable)?;
         if certificates.is_empty() {
             return Err(TrustError::Empty);
@@ -47,4 +56,19 @@ pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The bytes of the bundle: a device or a pipe has no size beforehand, and perhaps no end.
+fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| {
+            file.take(MAX_BUNDLE_BYTES.saturating_add(1))
+                .read_to_end(&mut bytes)
+        })
+        .map_err(|e| TrustError::Unreadable(pem::Error::Io(e)))?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > MAX_BUNDLE_BYTES) {
+        return Err(TrustError::TooLarge);
+    }
+    Ok(bytes)
 }

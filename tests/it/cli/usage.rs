@@ -105,6 +105,9 @@ fn output_that_cannot_be_written_is_an_error() {
         &["send", "demo", "x", "--dry"],
         &["slack-manifest", "--host", "proxy.example.org"],
         &["completions", "bash"],
+        &["--help"],
+        &["url", "--help"],
+        &["--version"],
     ] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
 
