@@ -2,7 +2,7 @@
 //!
 //! Not awc's, for three things that a post needs: the answer that counts is the one after all interim ones (threats.md
 //! F-21), a request of which a part could not be written is known not to have been carried out, and a body that breaks
-//! off is told from a whole one. It costs a fifth of a post's instructions less, too (tests/bench/README.md). What the
+//! off is told from a whole one. It costs a seventh of a post's instructions less, too (tests/bench/README.md). What the
 //! fields of a head are is left to httparse, TLS to rustls; redirects, compression and HTTP/2 are not spoken.
 
 mod body;
