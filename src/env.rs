@@ -134,6 +134,19 @@ impl Env {
 /// The most a secret's file may hold.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
+/// What a file holds; `None` if that is more. A device or a pipe has no size beforehand, and perhaps no end.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_at_most(path: &Path, max_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    let read = file
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok((read as u64 <= max_bytes).then_some(bytes))
+}
+
 fn read_secret(path: &Path) -> Result<String, String> {
     let unreadable = |e: std::io::Error| format!("cannot read the file: {e}");
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -142,17 +155,11 @@ fn read_secret(path: &Path) -> Result<String, String> {
             "the file has {size} bytes, at most {MAX_SECRET_FILE_BYTES} are read"
         ));
     }
-    // A device or a pipe has no size beforehand, and perhaps no end.
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_SECRET_FILE_BYTES.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|read| read > MAX_SECRET_FILE_BYTES) {
-        return Err(format!(
-            "the file has more than the {MAX_SECRET_FILE_BYTES} bytes that are read"
-        ));
-    }
+    let bytes = read_at_most(path, MAX_SECRET_FILE_BYTES)
+        .map_err(unreadable)?
+        .ok_or_else(|| {
+            format!("the file has more than the {MAX_SECRET_FILE_BYTES} bytes that are read")
+        })?;
     let text = String::from_utf8(bytes)
         .map_err(|_| "cannot read the file: it is not UTF-8 text".to_owned())?;
     let value = text.trim_end_matches(['\r', '\n']);

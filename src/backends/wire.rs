@@ -69,7 +69,7 @@ pub enum WireError {
         "its host name leads to a link-local address or a cloud's metadata service, where nothing is ever sent"
     )]
     OffLimits,
-    /// No connection.
+    /// No connection, or none over which the whole request could be written.
     #[error("it cannot be reached (connection refused, unreachable or timed out)")]
     Connect,
     /// The TLS handshake failed: certificate, name, CA or version.

@@ -10,7 +10,8 @@ use crate::outbox::{self, Appended, Progress, Row, State, StoreError};
 
 use super::queue::schedule::Release;
 use super::queue::{Caller, Room};
-use super::send::{Letter, NotStored, Reason, Sent, message, progress_of, waiting};
+use super::send::{Letter, message, progress_of, waiting};
+use super::sent::{NotStored, Reason, Sent};
 use super::settle::Attempt;
 use super::{Desk, Dispatcher, Ready, stored};
 
@@ -164,17 +165,6 @@ impl Dispatcher {
             }
         }
         Ok(rows)
-    }
-}
-
-impl Sent {
-    /// Whether the outbox has an entry of it.
-    #[must_use]
-    pub fn is_stored(&self) -> bool {
-        let (Self::Delivered { is_stored, .. } | Self::Failed { is_stored, .. }) = self else {
-            return matches!(self, Self::Queued(_));
-        };
-        *is_stored
     }
 }
 

@@ -24,6 +24,7 @@ mod place;
 pub mod queue;
 pub mod relay;
 pub mod send;
+pub mod sent;
 pub mod settings;
 mod settle;
 mod stored;
@@ -96,7 +97,8 @@ pub struct Platforms {
 pub struct Dispatcher {
     shared: Arc<Platforms>,
     wire: HttpWire,
-    relay: relay::RelayClient,
+    /// Where there is an internal API.
+    relay: Option<relay::RelayClient>,
     desk: Option<Desk>,
     /// Rings when the process waits for no platform any more.
     over: OnceCell<Rc<Bell>>,
@@ -230,9 +232,9 @@ impl Dispatcher {
     /// A worker's dispatcher.
     #[must_use]
     pub fn new(shared: Arc<Platforms>, wire: HttpWire, desk: Option<Desk>) -> Self {
-        let clock = Arc::clone(&shared.clock);
+        let client = || relay::RelayClient::new(wire.settings(), Arc::clone(&shared.clock));
         Self {
-            relay: relay::RelayClient::new(wire.settings(), clock),
+            relay: shared.relay.as_ref().map(|_| client()),
             shared,
             wire,
             desk,

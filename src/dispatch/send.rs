@@ -10,11 +10,12 @@ use tokio::sync::oneshot;
 
 use crate::backends::Part;
 use crate::domain::channel::{Address, Destination};
-use crate::domain::delivery::{Failure, Post, Posted};
+use crate::domain::delivery::{Failure, Post};
 use crate::outbox::{self, Appended, Lane, Message, Once, Progress, State, StoreError};
 
 use super::queue::schedule::{Gateway, Release};
 use super::queue::{Caller, Ended, Key, Room, Told};
+use super::sent::{NotStored, Reason, Sent};
 use super::settle::{Attempt, delay};
 use super::{Bell, Desk, Dispatcher, Phase, Ready, stored};
 
@@ -30,94 +31,8 @@ pub struct Letter<'a> {
     pub once: Option<Once>,
 }
 
-/// What became of a message at one destination by the time the caller is answered.
-#[derive(Debug, Clone)]
-pub enum Sent {
-    /// The platform has it.
-    Delivered {
-        /// What it said of it.
-        posted: Posted,
-        /// Whether the outbox has it as well.
-        is_stored: bool,
-    },
-    /// The platform refused it for good.
-    Failed {
-        /// Why.
-        failure: Failure,
-        /// How many parts were taken before.
-        parts_taken: usize,
-        /// Whether another caller was told 202 before.
-        is_promised: bool,
-        /// Whether the outbox has it.
-        is_stored: bool,
-    },
-    /// It is on stable storage and will be delivered.
-    Queued(Reason),
-    /// Neither: the outbox did not take it.
-    NotStored {
-        /// Why.
-        error: NotStored,
-        /// Whether an attempt before may have posted it.
-        may_be_posted: bool,
-    },
-}
-
-/// Why a message waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The caller asked not to wait.
-    Async,
-    /// The platform cannot be reached, or has not answered in time.
-    BackendUnavailable,
-    /// The platform, or the pace, says not so fast.
-    BackendThrottled,
-    /// Others wait for the same destination.
-    BehindEarlierMessages,
-}
-
-/// Why the outbox did not take a message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotStored {
-    /// `OUTBOX_MAX` deliveries wait.
-    #[error("the outbox is full")]
-    Full,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// How long the store may take to answer.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
-
-impl Reason {
-    /// The word in receipts.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Async => "async",
-            Self::BackendUnavailable => "backend-unavailable",
-            Self::BackendThrottled => "backend-throttled",
-            Self::BehindEarlierMessages => "behind-earlier-messages",
-        }
-    }
-
-    /// Why a message waits, by what is stored of it: the word it was promised with, or that of its last failure.
-    #[must_use]
-    pub fn of_word(stored: Option<&str>) -> Self {
-        match stored {
-            Some("async") => Self::Async,
-            Some("throttled" | "backend-throttled") => Self::BackendThrottled,
-            Some("behind-earlier-messages") | None => Self::BehindEarlierMessages,
-            Some(_) => Self::BackendUnavailable,
-        }
-    }
-
-    /// Why a message waits after this failure.
-    #[must_use]
-    pub fn of(failure: &Failure) -> Self {
-        Self::of_word(Some(failure.word()))
-    }
-}
 
 impl Dispatcher {
     /// Finds the backend and looks up the name. With an outbox, a name that cannot be looked up now is kept as it

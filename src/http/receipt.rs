@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backends::Part;
-use crate::dispatch::send::{Reason, Sent};
+use crate::dispatch::sent::{Reason, Sent};
 use crate::dispatch::{Outcome, Ready};
 use crate::domain::delivery::{Failure, Later, Posted};
 use crate::domain::json::push_text;

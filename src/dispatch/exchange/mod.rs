@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use connect::Connect;
 pub(super) use connection::Response;
@@ -78,7 +78,7 @@ impl Exchange {
     /// [`WireError::NoAnswer`] once all of the request was written; any other says that it was not carried out.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response, WireError> {
         let is_written = Cell::new(false);
-        let until = sleep(self.timeout).deadline();
+        let until = Instant::from(self.clock.now() + self.timeout);
         match timeout_at(until, self.attempt(&request, until, &is_written)).await {
             Ok(ended) => ended,
             Err(_) if is_written.get() => Err(WireError::NoAnswer),

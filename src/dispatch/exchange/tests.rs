@@ -209,8 +209,8 @@ fn the_deadline_tells_a_request_that_was_taken_from_one_that_was_not() {
     let to = origin(&listener);
     let large = vec![b'x'; 64 << 20];
 
-    let taken = run(exchange(50).send(request(&to)));
-    let stuck = run(exchange(50).send(Request {
+    let taken = run(exchange(500).send(request(&to)));
+    let stuck = run(exchange(500).send(Request {
         bytes: &large,
         ..request(&to)
     }));

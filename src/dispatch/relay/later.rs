@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::dispatch::queue::Room;
 use crate::dispatch::queue::schedule::{Gateway, Release, Sign};
-use crate::dispatch::send::{NotStored, Reason, progress_of};
+use crate::dispatch::send::progress_of;
+use crate::dispatch::sent::{NotStored, Reason};
 use crate::dispatch::settle::Attempt;
 use crate::dispatch::stored::lane_of_relay;
 use crate::dispatch::{Dispatcher, pacing};

@@ -85,13 +85,13 @@ impl Dispatcher {
         request: &RelayRequest,
         budget: Duration,
     ) -> Option<Result<RelayAnswer, RelayError>> {
-        let relay = self.shared.relay.as_ref()?;
+        let (relay, client) = self.shared.relay.as_ref().zip(self.relay.as_ref())?;
         let uri = match relay.base.join(&request.target) {
             Ok(uri) => uri,
             // It was a request's target, so the two together are one.
             Err(_) => return Some(Err(RelayError::Unusable)),
         };
-        let answer = self.relay.send(request, &uri);
+        let answer = client.send(request, &uri);
         Some(
             tokio::time::timeout(budget, answer)
                 .await

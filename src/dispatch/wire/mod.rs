@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
-use http::StatusCode;
 use rustls::ClientConfig;
 
 pub use trust::{TrustError, trust};
@@ -99,11 +98,10 @@ impl HttpWire {
             Some(credential) => echo::without(response.body, credential),
             None => response.body,
         };
-        let status = StatusCode::from_u16(response.head.status);
-        let asked = status.map(|status| asked(status, &response.head, self.clock.unix()));
+        let head = response.head;
         Ok(Answer {
-            status: response.head.status,
-            retry_after: asked.ok().flatten(),
+            status: head.status,
+            retry_after: asked(head.status, &head, self.clock.unix()),
             body,
             truncated: response.truncated,
         })

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use awc::http::header::HeaderMap;
-use http::StatusCode;
 
 use crate::dispatch::exchange::Head;
 
@@ -38,15 +37,15 @@ impl Fields for HeaderMap {
 /// What `Retry-After` of an answer asks for, or else its limit headers, of which there may be several
 /// (reference/mattermost.md 7): used up is one of them, and the longest wait counts.
 pub(in crate::dispatch) fn asked(
-    status: StatusCode,
+    status: u16,
     fields: &impl Fields,
     unix: Duration,
 ) -> Option<Duration> {
     let text = |name| fields.texts(name).next();
     let asked = text("retry-after").and_then(|asked| retry_after(asked, text("date"), unix));
     asked.or_else(|| {
-        let is_used_up = status == StatusCode::TOO_MANY_REQUESTS
-            || status.is_success() && fields.texts(REMAINING).any(|left| left == "0");
+        let is_used_up = status == 429
+            || (200..300).contains(&status) && fields.texts(REMAINING).any(|left| left == "0");
         let resets = fields.texts(is_used_up.then_some(RESET)?);
         resets.filter_map(until_reset).max()
     })

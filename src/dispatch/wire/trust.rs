@@ -1,13 +1,13 @@
 //! Which authorities are trusted.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::env::read_at_most;
 
 /// The most a bundle may hold; all public authorities together need a fraction of it.
 const MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024;
@@ -38,7 +38,9 @@ pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
     if let Some(path) = extra_ca {
-        let bundle = read(path)?;
+        let bundle = read_at_most(path, MAX_BUNDLE_BYTES)
+            .map_err(|e| TrustError::Unreadable(pem::Error::Io(e)))?
+            .ok_or(TrustError::TooLarge)?;
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle)
             .collect::<Result<_, _>>()
             .map_err(TrustError::Unreadable)?;
@@ -56,19 +58,4 @@ pub fn trust(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-/// The bytes of the bundle: a device or a pipe has no size beforehand, and perhaps no end.
-fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| {
-            file.take(MAX_BUNDLE_BYTES.saturating_add(1))
-                .read_to_end(&mut bytes)
-        })
-        .map_err(|e| TrustError::Unreadable(pem::Error::Io(e)))?;
-    if u64::try_from(bytes.len()).is_ok_and(|read| read > MAX_BUNDLE_BYTES) {
-        return Err(TrustError::TooLarge);
-    }
-    Ok(bytes)
 }

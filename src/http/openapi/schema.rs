@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::post::channel_schema;
-use crate::dispatch::send::Reason;
+use crate::dispatch::sent::Reason;
 use crate::http::problem::CODES;
 
 const REASONS: [Reason; 4] = [

@@ -69,7 +69,8 @@ impl Reserve {
         file.sync_all()
     }
 
-    /// Whether more is refused by a quota or by a limit on the size of files (`ulimit -f`): no fault of the disk.
+    /// Whether more is refused by a quota or by a limit on the size of files (`ulimit -f`): no fault of the disk. SQLite
+    /// does not tell the two from one, so the reserve is written to see, as large as the files are.
     pub(super) fn is_at_a_limit(&mut self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded};
         self.is_limited = true;
