@@ -140,7 +140,7 @@ pub(super) fn field(input: &[u8]) -> Result<Field<'_>, Stop> {
 }
 
 /// Only space and tab are white space here: anything more would be another reading than that of a proxy in front.
-fn trim(mut value: &[u8]) -> &[u8] {
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

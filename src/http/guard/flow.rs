@@ -2,6 +2,8 @@
 //!
 //! Pure. It decides about bytes that somebody else has read; it must not do I/O, keep time or hold bytes.
 
+use memchr::memmem;
+
 use super::Limits;
 use super::framing::Chunked;
 use super::head::{self, Framing, Progress};
@@ -42,6 +44,8 @@ pub(super) struct Flow {
     blank_lines: u8,
     /// Length of the head at the last look at it; 0: not looked at.
     looked_at: usize,
+    /// What will be said of the head that is being read, if its size has already been too much.
+    too_large: Option<Refusal>,
     answer: Answer,
 }
 
@@ -75,6 +79,7 @@ impl Flow {
             phase: Phase::Head,
             blank_lines: 0,
             looked_at: 0,
+            too_large: None,
             answer: Answer::Given,
         }
     }
@@ -110,6 +115,9 @@ impl Flow {
                 _ => Step::Refuse(Refusal::Malformed(refusal::BLANK_LINES)),
             };
         }
+        if let Some(refusal) = self.too_large {
+            return self.read_on(refusal, input);
+        }
         if input == b"\r" || !self.is_worth_a_look(input) {
             return Step::NeedMore;
         }
@@ -117,6 +125,10 @@ impl Flow {
             Progress::NeedMore => {
                 self.looked_at = input.len();
                 Step::NeedMore
+            }
+            Progress::Refused(refusal) if refusal.is_of_size() => {
+                self.looked_at = 0;
+                self.read_on(refusal, input)
             }
             Progress::Refused(refusal) => Step::Refuse(refusal),
             Progress::Accepted {
@@ -134,6 +146,24 @@ impl Flow {
                 }
             }
         }
+    }
+
+    /// A head that is too large is refused at its end: its answer depends on some of its fields.
+    fn read_on(&mut self, refusal: Refusal, input: &[u8]) -> Step {
+        const END: &[u8] = b"\r\n\r\n";
+        let new = self.looked_at.saturating_sub(END.len() - 1);
+        let is_whole = memmem::find(input.get(new..).unwrap_or_default(), END).is_some();
+        if is_whole || input.len() >= self.limits.max_refused_bytes {
+            return Step::Refuse(refusal);
+        }
+        self.looked_at = input.len();
+        self.too_large = Some(refusal);
+        Step::NeedMore
+    }
+
+    /// What to say of an unfinished head of which no more is read.
+    pub(super) fn refusal(&self, otherwise: Refusal) -> Refusal {
+        self.too_large.unwrap_or(otherwise)
     }
 
     fn is_worth_a_look(&self, input: &[u8]) -> bool {

@@ -38,6 +38,9 @@ pub struct Limits {
     pub head_deadline: Duration,
     /// How long a write may make no progress at all.
     pub write_deadline: Duration,
+    /// A head that is refused for its size is read on so far, unless it ends before: the fields that its answer depends on
+    /// may come last.
+    pub max_refused_bytes: usize,
     /// How long a closing connection is kept so that the peer can read the last answer, and how long the rest of a body may
     /// take whose request has been answered already.
     pub linger: Duration,
@@ -51,6 +54,7 @@ impl Default for Limits {
             max_header_fields: 64,
             head_deadline: Duration::from_secs(5),
             write_deadline: Duration::from_secs(10),
+            max_refused_bytes: 131_072,
             linger: Duration::from_secs(2),
         }
     }

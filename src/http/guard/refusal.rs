@@ -6,6 +6,8 @@ use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::sync::OnceLock;
 
+use super::fields;
+
 /// Why a request head was not let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -69,17 +71,35 @@ const REASONS: &[&str] = &[
     TRUNCATED,
 ];
 
+/// The fields on which every answer depends: its `X-Request-Id`, and whether it is JSON or a line.
+const KEPT: [&[u8]; 2] = [b"x-request-id", b"accept"];
+/// A longer value of these is left out.
+const LONGEST_KEPT: usize = 256;
+
 impl Refusal {
     /// The request that goes downstream instead of the refused one.
     ///
-    /// It takes the refused request's place in the pipeline, so actix answers it behind what came before, and closes.
-    pub(super) fn as_request(self) -> Vec<u8> {
+    /// It takes the refused request's place in the pipeline, so actix answers it behind what came before, and closes. Of
+    /// `head`, as much of it as is known, it has the fields on which every answer depends.
+    pub(super) fn as_request(self, head: &[u8]) -> Vec<u8> {
         let code = self.code();
-        format!(
-            "GET /{}/{code} HTTP/1.1\r\nhost: guard\r\nconnection: close\r\n\r\n",
+        let mut request = format!(
+            "GET /{}/{code} HTTP/1.1\r\nhost: guard\r\nconnection: close\r\n",
             nonce()
         )
-        .into_bytes()
+        .into_bytes();
+        for name in KEPT {
+            if let Some(value) = value_of(head, name) {
+                request.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
+            }
+        }
+        request.extend_from_slice(b"\r\n");
+        request
+    }
+
+    /// Whether the head would have been taken if it were smaller.
+    pub(super) fn is_of_size(self) -> bool {
+        matches!(self, Self::TargetTooLong | Self::HeadersTooLarge)
     }
 
     fn code(self) -> String {
@@ -108,6 +128,24 @@ impl Refusal {
             }
         }
     }
+}
+
+/// The first plain value of a field in a head that may be malformed or unfinished.
+fn value_of<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = |line: &'a [u8]| {
+        let (named, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        let value = value.strip_suffix(b"\r").unwrap_or(value);
+        let is_it = named.eq_ignore_ascii_case(name);
+        is_it.then_some(fields::trim(value))
+    };
+    let whole = memchr::memrchr(b'\n', head)?;
+    head[..whole]
+        .split(|byte| *byte == b'\n')
+        .filter_map(value)
+        .find(|value| {
+            value.len() <= LONGEST_KEPT && value.iter().all(|byte| (b' '..=b'~').contains(byte))
+        })
 }
 
 /// The refusal that this request path stands for, if the guard made the request.
@@ -144,11 +182,51 @@ mod tests {
         ];
 
         for refusal in named.chain(plain) {
-            let request = String::from_utf8(refusal.as_request()).unwrap();
+            let request = String::from_utf8(refusal.as_request(b"")).unwrap();
             let path = request.split(' ').nth(1).unwrap();
 
             assert_eq!(refusal_of(path), Some(refusal));
         }
+    }
+
+    #[test]
+    fn the_fields_on_which_every_answer_depends_are_handed_on() {
+        let handed_on = |head: &str| {
+            let request = Refusal::HeadersTooLarge.as_request(head.as_bytes());
+            let request = String::from_utf8(request).unwrap();
+            request.split_once("close\r\n").unwrap().1.to_owned()
+        };
+        let line = "POST /x-request-id:no HTTP/1.1\r\n";
+
+        for (fields, expected) in [
+            ("X-Request-Id: build-42\r\n", "x-request-id: build-42\r\n"),
+            (
+                "ACCEPT:text/plain \r\nHost: a\r\n",
+                "accept: text/plain\r\n",
+            ),
+            (
+                "accept: text/plain\nx-request-id: a\n",
+                "x-request-id: a\r\naccept: text/plain\r\n",
+            ),
+            (
+                "X-Request-Id: a\r\nX-Request-Id: b\r\n",
+                "x-request-id: a\r\n",
+            ),
+            // Unfinished, or nothing that may stand in a head.
+            ("X-Request-Id: buil", ""),
+            ("X-Request-Id: a\u{1}\r\n", ""),
+            ("X-Request-Id: a\rGET / HTTP/1.1\r\n", ""),
+            ("X-Request-Id: é\r\n", ""),
+            ("X-Request-Idle: a\r\n", ""),
+            ("", ""),
+        ] {
+            let expected = format!("{expected}\r\n");
+            assert_eq!(handed_on(&format!("{line}{fields}")), expected, "{fields}");
+        }
+        assert_eq!(
+            handed_on(&format!("Accept: {}\r\n", "a".repeat(257))),
+            "\r\n"
+        );
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
     fn on_unfinished_head(&mut self) -> Turn {
         self.starved = true;
         if !self.charge.set(self.held.bytes().len()) {
-            return self.refuse(Refusal::HeadTimeout);
+            return self.refuse(self.flow.refusal(Refusal::HeadTimeout));
         }
         if !self.first && !self.head_alarm.is_set() {
             // From here our deadline holds. An empty line, which parsers skip, ends actix's keep-alive timer.
@@ -228,14 +228,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
         self.head_alarm.set(self.limits.head_deadline);
         match self.head_alarm.poll(cx) {
             Poll::Pending => Turn::Wait,
-            Poll::Ready(()) if self.starved => self.refuse(Refusal::HeadTimeout),
+            Poll::Ready(()) if self.starved => {
+                let refusal = self.flow.refusal(Refusal::HeadTimeout);
+                self.refuse(refusal)
+            }
             Poll::Ready(()) => self.end(),
         }
     }
 
     fn on_end(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.starved {
-            return self.refuse(Refusal::Malformed(refusal::TRUNCATED));
+            let cut = Refusal::Malformed(refusal::TRUNCATED);
+            return self.refuse(self.flow.refusal(cut));
         }
         if self.flow.is_between_requests() && !self.flow.is_answered() {
             // N-8: whoever half-closes behind a request still gets its answer.
@@ -247,8 +251,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {
         self.mode = Mode::Refused;
+        self.staged = Queue::from(refusal.as_request(self.held.bytes()));
         self.forget();
-        self.staged = Queue::from(refusal.as_request());
         Turn::Again
     }
 

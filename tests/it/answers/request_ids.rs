@@ -113,6 +113,39 @@ fn every_answer_has_one() {
     assert!(is_id(&request_id(&head)));
 }
 
+/// Refused heads too, whose fields come after what is refused.
+#[test]
+fn a_refused_head_keeps_the_id_of_the_caller() {
+    let proxy = unlimited().start();
+    let (long, many) = ("x".repeat(65_536), [("X-Many", "field")].repeat(100));
+
+    for (status, target, fields) in [
+        (414, format!("/{long}"), vec![]),
+        (431, POST.to_owned(), vec![("X-Long", long.as_str())]),
+        (431, POST.to_owned(), many),
+        (400, POST.to_owned(), vec![("Content-Length", "x")]),
+        (400, POST.to_owned(), vec![("Folded", "a\r\n b")]),
+    ] {
+        let headers = [&fields[..], &[("X-Request-Id", "build-42")]].concat();
+
+        let answer = proxy.request("POST", target, &headers);
+
+        assert_eq!(answer.status, status);
+        assert_eq!(request_id(&answer), "build-42", "{status}");
+    }
+}
+
+/// Nobody waits for the end of such a head, either: half of it is refused in time, for what it is.
+#[test]
+fn a_large_head_that_stops_is_refused_for_its_size() {
+    let proxy = unlimited().start();
+    let mut connection = proxy.connect();
+    connection.send(format!("POST /{}", "x".repeat(40_000)).as_bytes());
+    connection.shutdown_write();
+
+    assert_eq!(connection.read_response().status, 414);
+}
+
 #[test]
 fn the_log_names_the_same_id() {
     let proxy: Proxy = unlimited().start();
