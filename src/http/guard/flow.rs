@@ -44,7 +44,6 @@ pub(super) struct Flow {
     blank_lines: u8,
     /// Length of the head at the last look at it; 0: not looked at.
     looked_at: usize,
-    /// What will be said of the head that is being read, if its size has already been too much.
     too_large: Option<Refusal>,
     answer: Answer,
 }
@@ -148,7 +147,7 @@ impl Flow {
         }
     }
 
-    /// A head that is too large is refused at its end: its answer depends on some of its fields.
+    /// A head that is too large is refused at its end, if that comes soon: its answer depends on some of its fields.
     fn read_on(&mut self, refusal: Refusal, input: &[u8]) -> Step {
         const END: &[u8] = b"\r\n\r\n";
         let new = self.looked_at.saturating_sub(END.len() - 1);
@@ -161,9 +160,9 @@ impl Flow {
         Step::NeedMore
     }
 
-    /// What to say of an unfinished head of which no more is read.
-    pub(super) fn refusal(&self, otherwise: Refusal) -> Refusal {
-        self.too_large.unwrap_or(otherwise)
+    /// What will be said of the head that is being read, if it is too large already.
+    pub(super) fn too_large(&self) -> Option<Refusal> {
+        self.too_large
     }
 
     fn is_worth_a_look(&self, input: &[u8]) -> bool {

@@ -38,9 +38,11 @@ pub struct Limits {
     pub head_deadline: Duration,
     /// How long a write may make no progress at all.
     pub write_deadline: Duration,
-    /// A head that is refused for its size is read on so far, unless it ends before: the fields that its answer depends on
+    /// A head that is refused for its size is read on so far, unless it ends before: the fields on which its answer depends
     /// may come last.
     pub max_refused_bytes: usize,
+    /// And for so long: enough for what is on its way, not for anybody to be made to send more.
+    pub refused_deadline: Duration,
     /// How long a closing connection is kept so that the peer can read the last answer, and how long the rest of a body may
     /// take whose request has been answered already.
     pub linger: Duration,
@@ -55,6 +57,7 @@ impl Default for Limits {
             head_deadline: Duration::from_secs(5),
             write_deadline: Duration::from_secs(10),
             max_refused_bytes: 131_072,
+            refused_deadline: Duration::from_millis(200),
             linger: Duration::from_secs(2),
         }
     }

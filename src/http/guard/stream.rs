@@ -46,6 +46,7 @@ pub struct Guarded<T> {
     discarded: usize,
     write_closed: bool,
     head_alarm: Alarm,
+    refusal_alarm: Alarm,
     write_alarm: Alarm,
     linger_alarm: Alarm,
     rest_alarm: Alarm,
@@ -86,6 +87,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
             discarded: 0,
             write_closed: false,
             head_alarm: Alarm::default(),
+            refusal_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
             linger_alarm: Alarm::default(),
             rest_alarm: Alarm::default(),
@@ -211,7 +213,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
     fn on_unfinished_head(&mut self) -> Turn {
         self.starved = true;
         if !self.charge.set(self.held.bytes().len()) {
-            return self.refuse(self.flow.refusal(Refusal::HeadTimeout));
+            let late = Refusal::HeadTimeout;
+            return self.refuse(self.flow.too_large().unwrap_or(late));
         }
         if !self.first && !self.head_alarm.is_set() {
             // From here our deadline holds. An empty line, which parsers skip, ends actix's keep-alive timer.
@@ -225,13 +228,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
         if !self.starved && !self.first {
             return Turn::Wait;
         }
+        if let Some(refusal) = self.flow.too_large() {
+            self.refusal_alarm.set(self.limits.refused_deadline);
+            if self.refusal_alarm.poll(cx).is_ready() {
+                return self.refuse(refusal);
+            }
+        }
         self.head_alarm.set(self.limits.head_deadline);
         match self.head_alarm.poll(cx) {
             Poll::Pending => Turn::Wait,
-            Poll::Ready(()) if self.starved => {
-                let refusal = self.flow.refusal(Refusal::HeadTimeout);
-                self.refuse(refusal)
-            }
+            Poll::Ready(()) if self.starved => self.refuse(Refusal::HeadTimeout),
             Poll::Ready(()) => self.end(),
         }
     }
@@ -239,7 +245,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
     fn on_end(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.starved {
             let cut = Refusal::Malformed(refusal::TRUNCATED);
-            return self.refuse(self.flow.refusal(cut));
+            return self.refuse(self.flow.too_large().unwrap_or(cut));
         }
         if self.flow.is_between_requests() && !self.flow.is_answered() {
             // N-8: whoever half-closes behind a request still gets its answer.
@@ -266,6 +272,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
         self.held = Queue::default();
         self.charge.set(0);
         self.head_alarm.clear();
+        self.refusal_alarm.clear();
     }
 
     /// Lets the peer finish sending, so that it comes to reading the answer.

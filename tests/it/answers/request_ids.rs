@@ -135,15 +135,22 @@ fn a_refused_head_keeps_the_id_of_the_caller() {
     }
 }
 
-/// Nobody waits for the end of such a head, either: half of it is refused in time, for what it is.
+/// Neither is read further than to the end of what is on its way: half of a head is refused as well, for what it is.
 #[test]
 fn a_large_head_that_stops_is_refused_for_its_size() {
     let proxy = unlimited().start();
-    let mut connection = proxy.connect();
-    connection.send(format!("POST /{}", "x".repeat(40_000)).as_bytes());
-    connection.shutdown_write();
+    let target = format!("POST /{}", "x".repeat(40_000));
+    let fields = format!("POST / HTTP/1.1\r\nX-Long: {}", "x".repeat(20_000));
 
-    assert_eq!(connection.read_response().status, 414);
+    for (half, status) in [(&target, 414), (&fields, 431)] {
+        let (mut open, mut closed) = (proxy.connect(), proxy.connect());
+        open.send(half.as_bytes());
+        closed.send(half.as_bytes());
+        closed.shutdown_write();
+
+        assert_eq!(open.read_response().status, status);
+        assert_eq!(closed.read_response().status, status);
+    }
 }
 
 #[test]

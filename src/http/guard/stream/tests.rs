@@ -15,6 +15,7 @@ fn limits() -> Limits {
         head_deadline: Duration::from_millis(20),
         write_deadline: Duration::from_millis(20),
         linger: Duration::from_millis(20),
+        refused_deadline: Duration::from_millis(20),
         ..Limits::default()
     }
 }
@@ -216,6 +217,29 @@ fn b7_a_target_without_end_is_refused_and_not_kept() {
 
         assert_eq!(stream.discarded, DISCARD_BYTES);
         assert!(stream.held.is_empty());
+    });
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused_at_its_end_or_soon() {
+    run(async {
+        let limits = Limits {
+            max_target_bytes: 10,
+            head_deadline: Duration::from_secs(3600),
+            ..limits()
+        };
+        for (end, id) in [(" HTTP/1.1\r\nX-Request-Id: a\r\n\r\n", true), ("", false)] {
+            let (mut stream, mut peer) = pair(limits, 1024);
+            peer.write_all(b"GET /aaaaaaaaaa").await.unwrap();
+            assert!(reads_nothing(&mut stream).await);
+            peer.write_all(end.as_bytes()).await.unwrap();
+
+            let request = String::from_utf8(read(&mut stream).await).unwrap();
+
+            let path = request.split(' ').nth(1).unwrap();
+            assert_eq!(refusal_of(path), Some(Refusal::TargetTooLong));
+            assert_eq!(request.contains("x-request-id: a\r\n"), id, "{request}");
+        }
     });
 }
 
