@@ -155,8 +155,10 @@ impl Dispatcher {
 
     /// Keeps what the platform said of its limits when it took a post.
     pub(super) fn hold(&self, ready: &Ready, posted: &Posted) {
-        let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
-        lanes.hold(ready.lane, ready.gateway(), now, posted.pause);
+        if posted.pause.is_some() {
+            let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
+            lanes.hold(ready.lane, ready.gateway(), now, posted.pause);
+        }
     }
 }
 

@@ -215,14 +215,15 @@ impl Platforms {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn sender(&self, destination: &Destination) -> Option<(&Platform, Arc<dyn Backend>)> {
+    /// Lent, not cloned: all workers share the count of its owners, and would wait for each other.
+    fn sender(&self, destination: &Destination) -> Option<(&Platform, &Arc<dyn Backend>)> {
         let platform = self
             .platforms
             .iter()
             .find(|p| p.name == destination.backend)?;
         let sender = match destination.address {
-            Address::Target(_) => platform.bot.clone()?,
-            Address::Webhook(_) => platform.webhooks.clone()?,
+            Address::Target(_) => platform.bot.as_ref()?,
+            Address::Webhook(_) => platform.webhooks.as_ref()?,
         };
         Some((platform, sender))
     }
@@ -282,7 +283,7 @@ impl Dispatcher {
             Address::Target(target) => {
                 let id = if sender.is_name(target) {
                     // Boxed: most are known, or ids.
-                    Box::pin(self.look_up(platform.name, target, &*sender, deadline)).await?
+                    Box::pin(self.look_up(platform.name, target, &**sender, deadline)).await?
                 } else {
                     target.clone()
                 };
@@ -304,7 +305,7 @@ impl Dispatcher {
         Ok(Ready {
             backend: platform.name,
             recipient,
-            sender,
+            sender: Arc::clone(sender),
             pace: platform.pace,
             lane,
             is_named: false,
@@ -340,7 +341,7 @@ impl Dispatcher {
             backend: platform.name,
             recipient: Recipient::Target(name.clone()),
             lane: stored::lane_of_name(platform.name, name),
-            sender,
+            sender: Arc::clone(sender),
             pace: platform.pace,
             is_named: true,
             webhook_hash: None,

@@ -70,7 +70,7 @@ impl Dispatcher {
         parts: &[Part],
         deadline: Instant,
     ) -> Sent {
-        let Some(desk) = self.desk.clone() else {
+        let Some(desk) = &self.desk else {
             return Sent::NotStored {
                 error: StoreError::Closed.into(),
                 may_be_posted: false,
@@ -80,7 +80,7 @@ impl Dispatcher {
         // Boxed: most messages are delivered at once, and need not be as large as those that are stored.
         let queue = |progress, release, reason| {
             let place = (place, ready, progress);
-            Box::pin(self.queue(&desk, letter, place, release, reason, deadline))
+            Box::pin(self.queue(desk, letter, place, release, reason, deadline))
         };
         if !desk.queue.is_open(ready.lane, ready.gateway()) {
             let behind = Reason::BehindEarlierMessages;
@@ -97,7 +97,7 @@ impl Dispatcher {
             return queue(Progress::default(), Release::Pause(wait), throttled).await;
         }
         let attempt = Box::pin(Arc::clone(&self).attempt_owned(ready.clone(), parts.to_vec()));
-        let patience = std::pin::pin!(self.wait(&desk, deadline));
+        let patience = std::pin::pin!(self.wait(desk, deadline));
         match select(attempt, patience).await {
             Either::Left((attempt, _)) => match attempt.failure {
                 None => Sent::Delivered {
@@ -120,7 +120,7 @@ impl Dispatcher {
             },
             Either::Right(((), attempt)) => {
                 let dispatcher = Arc::clone(&self);
-                Box::pin(dispatcher.store_in_flight(&desk, letter, place, ready, attempt)).await
+                Box::pin(dispatcher.store_in_flight(desk, letter, place, ready, attempt)).await
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Who is calling: a token's name, a signature, or an address by trusted hops.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use envconfig::Envconfig;
@@ -11,6 +12,9 @@ use crate::domain::options::PostOptions;
 use crate::domain::signing::{Scope, Signature, SignatureError, Signed, SigningKeys};
 use crate::domain::token::{Token, TokenTable};
 use crate::env::{Reader, Var, parse_bool};
+
+/// Where each proxy on the way writes whom it was called by.
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Who may post.
 #[derive(Default)]
@@ -222,7 +226,7 @@ impl Caller<'_> {
 }
 
 /// The secret of `Authorization: Bearer <secret>` or of the password of `Basic`; `None` without the header.
-pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> {
+pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<Cow<'_, [u8]>>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else {
         return Ok(None);
@@ -233,12 +237,12 @@ pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Denied> 
     }
     let (scheme, rest) = split_at_space(value.as_bytes()).ok_or(Denied::Bad)?;
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(Some(rest.to_vec()));
+        return Ok(Some(rest.into()));
     }
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let decoded = STANDARD.decode(rest).map_err(|_| Denied::Bad)?;
+        let mut decoded = STANDARD.decode(rest).map_err(|_| Denied::Bad)?;
         let colon = decoded.iter().position(|&b| b == b':').ok_or(Denied::Bad)?;
-        return Ok(Some(decoded[colon + 1..].to_vec()));
+        return Ok(Some(decoded.split_off(colon + 1).into()));
     }
     Err(Denied::Bad)
 }
@@ -265,7 +269,7 @@ pub fn client_address(
 
 fn forwarded_for(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
     let lines: Vec<&[u8]> = headers
-        .get_all("x-forwarded-for")
+        .get_all(FORWARDED_FOR)
         .map(header::HeaderValue::as_bytes)
         .collect();
     let entry = lines
@@ -352,7 +356,7 @@ mod tests {
     fn bearer_and_basic_carry_a_secret() {
         let secret = |value: &str| {
             secret_of(&headers(&[("authorization", value)]))
-                .map(|s| s.map(|s| String::from_utf8(s).unwrap()))
+                .map(|s| s.map(|s| String::from_utf8(s.into_owned()).unwrap()))
         };
         assert_eq!(secret("Bearer abc"), Ok(Some("abc".into())));
         assert_eq!(secret("bearer  abc"), Ok(Some("abc".into())));

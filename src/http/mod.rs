@@ -233,8 +233,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         request.headers(),
         state.callers.trusted_hops,
     );
-    let begun = request.extensions().get::<Begun>().cloned();
-    let Begun { id, at } = begun.unwrap_or_default();
+    let at = request.extensions().get::<Begun>().and_then(|it| it.at);
     let context = Context {
         state,
         dispatcher,
@@ -258,8 +257,11 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         code: reply.code(),
         ..facts
     };
-    request.extensions_mut().insert(facts);
-    reply.into_response(&request, &id, &state.settings.public_url, post)
+    let mut extensions = request.extensions_mut();
+    let mut unknown = Begun::default();
+    let begun = extensions.get_mut().unwrap_or(&mut unknown);
+    begun.facts = Some(facts);
+    reply.into_response(&request, &begun.id, &state.settings.public_url, post)
 }
 
 /// The route table: what each route does.

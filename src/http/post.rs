@@ -31,6 +31,7 @@ use super::span::Facts;
 use super::submit::{Patience, Submission};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// How long a caller waits unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
@@ -356,7 +357,7 @@ fn refuse_loop(headers: &HeaderMap) -> Result<(), Problem> {
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let items = || {
         let prefer = headers
-            .get_all("prefer")
+            .get_all(PREFER)
             .filter_map(|value| value.to_str().ok());
         prefer
             .flat_map(|value| value.split([',', ';']))

@@ -54,7 +54,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// For everything that a browser may show. A receipt is JSON, which `nosniff` keeps from being shown as a page.
 const NO_CONTENT: HeaderValue =

@@ -1,5 +1,7 @@
 //! The root span and the one line a request leaves in the log: the route, never the path.
 
+use std::time::Instant;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage as _, web};
@@ -7,6 +9,7 @@ use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use super::State;
+use super::reply::REQUEST_ID;
 use super::route::Route;
 
 /// Builds the span of a request.
@@ -29,13 +32,15 @@ pub(super) struct Facts {
     pub reason: Option<&'static str>,
 }
 
-/// The beginning of a request.
-#[derive(Clone, Default)]
+/// A request that is being answered.
+#[derive(Default)]
 pub(super) struct Begun {
     /// Its id: the caller's own, or one of ours.
     pub id: String,
     /// When its head had arrived.
-    pub at: Option<std::time::Instant>,
+    pub at: Option<Instant>,
+    /// What became of it, once that is known.
+    pub facts: Option<Facts>,
 }
 
 impl RootSpanBuilder for RootSpan {
@@ -55,7 +60,8 @@ impl RootSpanBuilder for RootSpan {
         );
         let state = request.app_data::<web::Data<State>>();
         let at = state.map(|state| state.clock.now());
-        request.extensions_mut().insert(Begun { id, at });
+        let facts = None;
+        request.extensions_mut().insert(Begun { id, at, facts });
         span
     }
 
@@ -66,10 +72,10 @@ impl RootSpanBuilder for RootSpan {
             return;
         };
         let extensions = response.request().extensions();
-        let (Some(facts), Some(begun)) = (extensions.get::<Facts>(), extensions.get::<Begun>())
-        else {
+        let Some(begun) = extensions.get::<Begun>() else {
             return;
         };
+        let Some(facts) = &begun.facts else { return };
         let now = state.clock.now();
         let status = response.status().as_u16();
         let took = now.saturating_duration_since(begun.at.unwrap_or(now));
@@ -115,7 +121,7 @@ impl RootSpanBuilder for RootSpan {
 fn public_id(request: &ServiceRequest) -> String {
     let own = request
         .headers()
-        .get("x-request-id")
+        .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_id(id));
     match own {

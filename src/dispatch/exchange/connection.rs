@@ -1,14 +1,15 @@
 //! One connection: a request is written to it, and one answer read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::task::unconstrained;
 
 use super::body::{Body, Progress};
@@ -71,7 +72,8 @@ impl Connection {
         is_written: &Cell<bool>,
     ) -> Result<Response, Unusable> {
         is_written.set(false);
-        let (mut from, mut to) = split(&mut self.stream);
+        let stream = RefCell::new(&mut self.stream);
+        let (mut from, mut to) = (Half(&stream), Half(&stream));
         let written = pin!(async {
             to.write_all(request).await?;
             // Without TLS there is nothing to flush.
@@ -89,6 +91,37 @@ impl Connection {
             keeps_alive: answer.keeps_alive && is_written.get(),
             ..answer
         })
+    }
+}
+
+/// A stream that is read and written at the same time by one task: neither holds it while it waits.
+struct Half<'a, S>(&'a RefCell<S>);
+
+impl<S: Stream> AsyncRead for Half<'_, S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, into)
+    }
+}
+
+impl<S: Stream> AsyncWrite for Half<'_, S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -61,11 +61,9 @@ impl RelayClient {
         Ok(RelayAnswer {
             status: response.status().as_u16(),
             headers: without_origin(end_to_end(response.headers()), uri),
-            retry_after: asked(
-                response.status().as_u16(),
-                response.headers(),
-                self.clock.unix(),
-            ),
+            retry_after: asked(response.status().as_u16(), response.headers(), || {
+                self.clock.unix()
+            }),
             body,
             is_whole,
         })

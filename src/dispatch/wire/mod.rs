@@ -101,7 +101,7 @@ impl HttpWire {
         let head = response.head;
         Ok(Answer {
             status: head.status,
-            retry_after: asked(head.status, &head, self.clock.unix()),
+            retry_after: asked(head.status, &head, || self.clock.unix()),
             body,
             truncated: response.truncated,
         })

@@ -39,7 +39,7 @@ impl Fields for HeaderMap {
 pub(in crate::dispatch) fn asked(
     status: u16,
     fields: &impl Fields,
-    unix: Duration,
+    unix: impl FnOnce() -> Duration,
 ) -> Option<Duration> {
     let text = |name| fields.texts(name).next();
     let asked = text("retry-after").and_then(|asked| retry_after(asked, text("date"), unix));
@@ -53,7 +53,11 @@ pub(in crate::dispatch) fn asked(
 
 /// Reads `Retry-After`: whole or decimal seconds rounded up, or an HTTP-date against the answer's own `Date`
 /// (the two clocks may differ). What is unusable is as good as absent.
-fn retry_after(value: &str, date: Option<&str>, unix: Duration) -> Option<Duration> {
+fn retry_after(
+    value: &str,
+    date: Option<&str>,
+    unix: impl FnOnce() -> Duration,
+) -> Option<Duration> {
     let wait = match value.trim().parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
             Duration::from_secs_f64(seconds.ceil().min(MAX_RETRY_AFTER.as_secs_f64()))
@@ -63,7 +67,7 @@ fn retry_after(value: &str, date: Option<&str>, unix: Duration) -> Option<Durati
             let at = httpdate::parse_http_date(value.trim()).ok()?;
             let now = date
                 .and_then(|d| httpdate::parse_http_date(d).ok())
-                .unwrap_or(std::time::UNIX_EPOCH + unix);
+                .unwrap_or_else(|| std::time::UNIX_EPOCH + unix());
             at.duration_since(now).unwrap_or(Duration::from_secs(1))
         }
     };
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn retry_after_in_every_form() {
         let unix = Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
-        let secs = |value, date| retry_after(value, date, unix).map(|d| d.as_secs());
+        let secs = |value, date| retry_after(value, date, || unix).map(|d| d.as_secs());
         for (value, want) in [
             ("30", Some(30)),
             ("0", Some(0)),

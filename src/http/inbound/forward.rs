@@ -7,12 +7,12 @@ use http::Method;
 use super::Incoming;
 use crate::dispatch::RelayRequest;
 use crate::dispatch::relay::end_to_end;
+use crate::http::caller::FORWARDED_FOR;
+use crate::http::reply::REQUEST_ID;
 use crate::http::span::Begun;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The request to relay.
 pub(super) fn request(incoming: &Incoming<'_>) -> RelayRequest {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
+use bytes::Bytes;
 use envconfig::Envconfig;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
@@ -191,9 +192,12 @@ impl Limits {
                 parse_limit(BAD_CREDENTIALS).unwrap_or_default(),
             ),
             hasher: RandomState::new(),
-            // Names of ours and numbers are always a header's value.
-            policy_header: HeaderValue::try_from(policy_header(settings))
-                .unwrap_or(HeaderValue::from_static("")),
+            // It stays for the whole process, so that workers share no count of its clones. Names of ours and numbers are
+            // always a header's value.
+            policy_header: HeaderValue::from_maybe_shared(Bytes::from_static(
+                policy_header(settings).leak().as_bytes(),
+            ))
+            .unwrap_or(HeaderValue::from_static("")),
         }
     }
 
