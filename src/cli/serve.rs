@@ -35,10 +35,12 @@ pub(super) fn run(env: Env) -> Exit {
         tracing::warn!("{warning}");
     }
     if let Some(short) = settings.short {
+        let of_one_address = (settings.callers.trusted_hops == 0)
+            .then(|| settings.http.max_connections_per_address());
         tracing::info!(
             open_files = short.limit,
             connections = settings.http.max_connections,
-            of_one_address = settings.http.max_connections_per_address(),
+            of_one_address,
             workers = settings.http.workers,
             "fewer than 4096 connections at a time, because few files may be open; from {} on there would be as many (`ulimit -n`, LimitNOFILE in systemd)",
             short.enough
