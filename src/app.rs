@@ -18,6 +18,8 @@ use crate::http::{self, Parts, State};
 use crate::outbox::{Note, Open, OpenError, Opened, Store, Waiting};
 use crate::telemetry::{Metrics, Sink};
 
+mod threads;
+
 /// A server that listens.
 pub struct App {
     address: SocketAddr,
@@ -44,6 +46,16 @@ pub enum BuildError {
     /// The outbox cannot be opened.
     #[error(transparent)]
     Outbox(#[from] OpenError),
+    /// The system does not let it start as many threads as it needs.
+    #[error(
+        "{needed} threads cannot be started: {source}; raise the limit (`ulimit -u` or `ulimit -v`, TasksMax or MemoryMax in systemd, pids_limit or mem_limit in Compose), or lower WORKERS"
+    )]
+    Threads {
+        /// How many.
+        needed: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A counter has a name that Prometheus does not take.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -77,9 +89,11 @@ impl App {
     /// Binds the socket (port 0 takes a free one) and starts the workers.
     ///
     /// # Errors
-    /// [`BuildError`] when the socket cannot be bound.
+    /// [`BuildError`].
     pub fn build(settings: Settings, log: Option<Sink>) -> Result<Self, BuildError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let needed = threads::needed(settings.http.workers);
+        threads::try_to_start(needed).map_err(|source| BuildError::Threads { needed, source })?;
         let address = SocketAddr::new(settings.http.host, settings.http.port);
         let listen = |source| BuildError::Listen { address, source };
         let listener = bind(address).map_err(listen)?;

@@ -138,6 +138,9 @@ const SUBS: &[Sub] = &[
     },
 ];
 
+/// What a command has open at most: a runtime, which panics without, a look-up, a connection, a file.
+const FILES: usize = 8;
+
 /// Runs what the arguments ask for, in this environment.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exit {
@@ -155,6 +158,15 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, env: Env) -> Exi
     let Some((name, arguments)) = matches.subcommand() else {
         return serve::run(env);
     };
+    // The server has a line of its own, which knows what it needs.
+    if name != serve::NAME
+        && let Some((limit, least)) = env.files().without_room_for(FILES)
+    {
+        say(&format!(
+            "ulimit -n: this process may have {limit} files open and needs at least {least}; raise the limit"
+        ));
+        return Exit::Configuration;
+    }
     let mut subs = SUBS.iter();
     match subs.find(|sub| (sub.command)().get_name() == name) {
         Some(sub) => (sub.run)(arguments, env),

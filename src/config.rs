@@ -14,13 +14,16 @@ use crate::domain::channel::{
 };
 use crate::domain::mention::Mentions;
 use crate::domain::quota::{Limit, parse_limit};
-use crate::env::{Env, Faults, Reader, Var, parse_bool, parse_duration};
+use crate::env::{Env, Faults, Files, Reader, Var, parse_bool, parse_duration};
 use crate::http::{self, caller, limit};
 use crate::telemetry;
 
 mod command;
+mod descriptors;
 
 pub use command::{CommandSettings, parse_for_commands, parse_platforms};
+pub use descriptors::Short;
+use descriptors::{Needs, Shares};
 
 /// What the program runs with.
 pub struct Settings {
@@ -50,6 +53,8 @@ pub struct Settings {
     pub conversations: Arc<Conversations>,
     /// Things that are legal and probably not meant.
     pub warnings: Vec<String>,
+    /// The limit of open files, if callers have fewer connections because of it.
+    pub short: Option<Short>,
 }
 
 /// The variables that belong to no single module.
@@ -191,7 +196,7 @@ fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
     let _log = telemetry::Settings::read(&mut reader);
     let vars: Vars = reader.vars();
     let mut callers = caller::Settings::read(&mut reader);
-    let http = http::Settings::read(&mut reader, &callers);
+    let mut http = http::Settings::read(&mut reader, &callers);
     let limits = limit::Settings::read(&mut reader);
     let mentions = reader.value(
         "ALLOW_MENTIONS",
@@ -219,7 +224,7 @@ fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
             .iter()
             .for_each(|line| reader.fault("PROXY_TOKENS", line));
     }
-    let client = client(&mut reader, &vars);
+    let mut client = client(&mut reader, &vars);
     let max_parts = reader.value("MAX_PARTS", vars.max_parts.as_deref(), 5, |text| {
         text.parse()
             .ok()
@@ -243,6 +248,11 @@ fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
     // The bot's own reading has noted the faults.
     inbound.teams = Door::read(&mut Reader::new(&env, Faults::default()));
     let relay = relay::settings::read(&mut reader);
+    let mut short = None;
+    if is_server && let Some(shares) = share(&mut reader, env.files(), &http, relay.is_some()) {
+        (http.workers, http.max_connections) = (shares.workers, shares.connections);
+        (client.max_open, short) = (shares.of_client, shares.short);
+    }
     let faults = reader.finish();
     if !faults.lines().is_empty() {
         return Err(faults);
@@ -261,7 +271,25 @@ fn read(mut env: Env, is_server: bool) -> Result<Settings, Faults> {
         relay,
         conversations: shared.conversations,
         warnings,
+        short,
     })
+}
+
+/// Shares out what may be open; too little is a fault.
+fn share(
+    reader: &mut Reader<'_>,
+    files: Files,
+    http: &http::Settings,
+    has_relay: bool,
+) -> Option<Shares> {
+    let needs = Needs {
+        files,
+        workers: http.workers,
+        is_given: reader.has("WORKERS"),
+        has_relay,
+    };
+    let shared = needs.share();
+    shared.map_err(|line| reader.faults(vec![line])).ok()
 }
 
 fn platforms(reader: &mut Reader<'_>, vars: &Vars, shared: &Shared) -> Vec<Platform> {
@@ -383,7 +411,11 @@ fn client(reader: &mut Reader<'_>, vars: &Vars) -> ClientSettings {
     let tls = trust(path.as_deref())
         .map_err(|fault| reader.fault("UPSTREAM_CA", fault))
         .ok();
-    ClientSettings { timeout, tls }
+    ClientSettings {
+        timeout,
+        tls,
+        max_open: usize::MAX,
+    }
 }
 
 fn warnings(

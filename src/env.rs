@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use envconfig::Envconfig;
 
+mod files;
+
+pub use files::Files;
+
 /// One variable: the parser, the README and `--help` read the same list.
 #[derive(Debug, Clone, Copy)]
 pub struct Var {
@@ -23,12 +27,13 @@ pub struct Var {
     pub doc: &'static str,
 }
 
-/// The variables of this process, files read in.
+/// The variables of this process, files read in, and its limit of open files.
 #[derive(Debug, Default)]
 pub struct Env {
     values: HashMap<String, String>,
     /// Names whose values are not UTF-8: not text, and not unset either.
     unreadable: Vec<String>,
+    files: Files,
 }
 
 /// What is wrong with the configuration: one line each, never a secret's value.
@@ -45,7 +50,10 @@ impl Env {
     /// The environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        let mut env = Self::default();
+        let mut env = Self {
+            files: Files::of_process(),
+            ..Self::default()
+        };
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else {
                 continue;
@@ -58,7 +66,7 @@ impl Env {
         env
     }
 
-    /// An environment made by hand.
+    /// An environment made by hand, without a limit.
     #[must_use]
     pub fn of(pairs: &[(&str, &str)]) -> Self {
         Self {
@@ -66,8 +74,14 @@ impl Env {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
-            unreadable: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// How many files may be open.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        self.files
     }
 
     /// Drops empty variables and reads the file of every `X_FILE` whose `X` is a secret of `vars`.

@@ -18,6 +18,12 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(env: Env) -> Exit {
     let (log, _guard) = match telemetry::init(&config::read_log(&env)) {
+        Ok((_, guard)) if !guard.is_writing() => {
+            say(
+                "no thread can be started for the log; raise the limit (`ulimit -u`, TasksMax in systemd, pids_limit in Compose)",
+            );
+            return Exit::Unavailable;
+        }
         Ok((log, guard)) => (Some(log), Some(guard)),
         Err(_) => (None, None),
     };
@@ -27,6 +33,18 @@ pub(super) fn run(env: Env) -> Exit {
     };
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(short) = settings.short {
+        let of_one_address = (settings.callers.trusted_hops == 0)
+            .then(|| settings.http.max_connections_per_address());
+        tracing::info!(
+            open_files = short.limit,
+            connections = settings.http.max_connections,
+            of_one_address,
+            workers = settings.http.workers,
+            "fewer than 4096 connections at a time, because few files may be open; from {} on there would be as many (`ulimit -n`, LimitNOFILE in systemd)",
+            short.enough
+        );
     }
     let ended = actix_web::rt::System::new().block_on(async move {
         // Before anybody can read that it listens, and stop it.

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod receipt;
 pub mod settings;
 
+mod crowd;
 mod deliveries;
 mod events;
 pub mod extract;
@@ -53,6 +54,7 @@ use crate::dispatch::{Bell, Dispatcher};
 use crate::domain::channel::Directory;
 use crate::domain::delivery::DeliveryId;
 use crate::telemetry::{Metrics, Sink};
+use crowd::Crowd;
 use grace::Grace;
 use guard::{ConnectionCap, Refusal, refusal_of};
 use limit::{Limits, rate_limit_header};
@@ -93,6 +95,7 @@ pub struct State {
     events: inbound::Seen,
     begun: install::Begun,
     connections: Arc<ConnectionCap>,
+    crowd: Crowd,
     log_budget: LogBudget,
     checked: tokio::sync::Mutex<Option<Instant>>,
     stopping: tokio::sync::watch::Sender<bool>,
@@ -145,7 +148,9 @@ impl State {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         // Behind a trusted proxy all connections come from a few addresses.
-        let per_peer = (parts.callers.trusted_hops == 0).then_some(MAX_CONNECTIONS_PER_ADDRESS);
+        let per_peer =
+            (parts.callers.trusted_hops == 0).then(|| parts.settings.max_connections_per_address());
+        let connections = ConnectionCap::new(parts.settings.max_connections, per_peer);
         Self {
             limits: Limits::new(parts.limits, &parts.clock),
             settings: parts.settings,
@@ -160,7 +165,8 @@ impl State {
             metrics: parts.metrics,
             clock: parts.clock,
             log: parts.log,
-            connections: Arc::new(ConnectionCap::new(MAX_CONNECTIONS, per_peer)),
+            connections: Arc::new(connections),
+            crowd: Crowd::default(),
             log_budget: LogBudget::default(),
             checked: tokio::sync::Mutex::default(),
             stopping: tokio::sync::watch::Sender::new(false),
@@ -181,6 +187,7 @@ impl State {
     /// Logs what is only counted until now; the last thing before the end.
     pub fn stopped(&self) {
         self.log_budget.report();
+        self.crowd.report();
     }
 
     /// `SHUTDOWN_GRACE`
@@ -208,10 +215,6 @@ const REQUESTS_REMEMBERED_FOR: Duration = Duration::from_secs(600);
 const EVENTS_REMEMBERED_FOR: Duration = Duration::from_secs(26 * 3600);
 /// How long an idempotency key is remembered where there is no outbox.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Open connections in all; more are closed at once.
-const MAX_CONNECTIONS: usize = 4096;
-/// Open connections from one address, unless a trusted proxy stands in front.
-const MAX_CONNECTIONS_PER_ADDRESS: usize = 1024;
 
 impl Context<'_> {
     fn query(&self) -> &[u8] {

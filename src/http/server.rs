@@ -1,6 +1,8 @@
 //! The listening socket, the guard above it, and actix above that.
 
+use std::cell::Cell;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,11 @@ use crate::dispatch::Dispatcher;
 
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Connections of a worker beyond its part of the cap: those that were accepted and are yet to be refused, and the one that
+/// waits for what others have left behind. Without a bound the acceptor takes a whole flood at once, and with it all files
+/// that may be open; then it pauses, and nobody is let in or refused.
+const BEYOND: usize = 4;
 
 /// Serves on an open socket. `dispatcher` is called once in every worker: its connections are the worker's.
 /// Signals are the caller's business.
@@ -42,15 +49,22 @@ where
     let grace = state.settings.shutdown_grace.as_secs().max(1);
     let builder = Server::build()
         .workers(state.settings.workers)
+        .max_concurrent_connections(
+            state
+                .settings
+                .max_connections
+                .div_ceil(state.settings.workers)
+                + BEYOND,
+        )
         .disable_signals()
         .shutdown_timeout(grace);
     let draining = builder.graceful_shutdown_signal();
     let state = state.clone();
     let server = builder.listen("http", listener, move || {
         let (state, budget, draining) = (state.clone(), Arc::clone(&budget), draining.clone());
-        let connections = Arc::clone(&state.connections);
+        let admitting = state.clone();
         let dispatcher = web::Data::new(dispatcher());
-        let of_worker = dispatcher.clone();
+        let (of_worker, is_waiting) = (dispatcher.clone(), Rc::new(Cell::new(false)));
         let app = App::new()
             .app_data(state.clone())
             .app_data(dispatcher)
@@ -72,23 +86,35 @@ where
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |io: TcpStream| {
             let peer = io.peer_addr().ok();
-            let admitted = connections.try_admit(peer.map(|peer| peer.ip()));
+            let address = peer.map(|peer| peer.ip());
+            let admitted = match admitting.connections.try_admit(address) {
+                Ok(permit) => Ok((io, permit)),
+                // Now and not in the future below: until that is polled it would be open.
+                Err(full) => {
+                    admitting.crowd.refuse(io, full, &admitting);
+                    Err(())
+                }
+            };
             let budget = Arc::clone(&budget);
             async move {
                 let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                let permit =
-                    admitted.ok_or_else(|| actix_http::error::DispatchError::from(refused()))?;
+                let (io, permit) =
+                    admitted.map_err(|()| actix_http::error::DispatchError::from(refused()))?;
                 // Small answers go out at once; a socket that cannot say so still works.
                 io.set_nodelay(true).ok();
                 Ok((Guarded::new(io, limits, budget, Some(permit)), peer))
             }
         })
         .and_then(http)
-        // A worker that stops waits for its connections; so it waits for what they left behind, too.
+        // A worker that stops waits for its connections; so one of them waits for what all of them left behind, too. Not each:
+        // while a platform hangs, those that are closed already would use up what the worker may have.
         .and_then(fn_service(move |()| {
-            let dispatcher = of_worker.clone();
+            let (dispatcher, is_waiting) = (of_worker.clone(), Rc::clone(&is_waiting));
             async move {
-                dispatcher.background_ended().await;
+                if !is_waiting.replace(true) {
+                    dispatcher.background_ended().await;
+                    is_waiting.set(false);
+                }
                 Ok(())
             }
         }))

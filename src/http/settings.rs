@@ -20,6 +20,8 @@ pub struct Settings {
     pub port: u16,
     /// `WORKERS`
     pub workers: usize,
+    /// Open connections at a time.
+    pub max_connections: usize,
     /// `PUBLIC_URL` without a slash at its end, or empty.
     pub public_url: String,
     /// The same where GET posts: there a message must not link to a post.
@@ -35,6 +37,11 @@ pub struct Settings {
     /// `SHUTDOWN_GRACE`
     pub shutdown_grace: Duration,
 }
+
+/// Open connections in all, where the limit of open files allows it; more are refused.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// Open connections from one address, unless a trusted proxy stands in front.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 1024;
 
 /// The variables of this module.
 pub const VARS: &[Var] = &[
@@ -120,6 +127,12 @@ struct Vars {
 const MAX_URL_CEILING: usize = 64 * 1024;
 
 impl Settings {
+    /// Open connections from one address: never all that there are.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> usize {
+        MAX_CONNECTIONS_PER_ADDRESS.min(self.max_connections - self.max_connections / 4)
+    }
+
     /// Reads the variables; who may post decides what an unset `ALLOW_GET` and an open `HOST` mean.
     #[must_use]
     pub fn read(reader: &mut Reader<'_>, callers: &caller::Settings) -> Self {
@@ -166,6 +179,7 @@ impl Settings {
                     .filter(|n| (1..=64).contains(n))
                     .ok_or("expected a number from 1 to 64")
             }),
+            max_connections: MAX_CONNECTIONS,
             own_url: OwnUrl::parse(&public_url).filter(|_| get_posts),
             public_url,
             max_body_bytes: reader.value(

@@ -24,6 +24,7 @@ pub struct Metrics {
     unauthorized: IntCounter,
     log_lines_dropped: IntGauge,
     connections: IntGauge,
+    connections_refused: IntCounter,
     waiting: IntGauge,
     start_time: IntGauge,
 }
@@ -59,6 +60,11 @@ impl Metrics {
             "requests with missing or bad credentials",
         )?;
         registry.register(Box::new(unauthorized.clone()))?;
+        let connections_refused = IntCounter::new(
+            "connections_refused_total",
+            "connections that were refused because too many were open",
+        )?;
+        registry.register(Box::new(connections_refused.clone()))?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -101,6 +107,7 @@ impl Metrics {
                 delivery_seconds.with_label_values(labels)
             }),
             unauthorized,
+            connections_refused,
             registry,
         })
     }
@@ -142,6 +149,11 @@ impl Metrics {
     /// Credentials were missing or bad.
     pub fn unauthorized(&self) {
         self.unauthorized.inc();
+    }
+
+    /// A connection was one too many.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// The process started at this time.

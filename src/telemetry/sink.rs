@@ -44,6 +44,14 @@ struct State {
     closed: bool,
 }
 
+impl SinkGuard {
+    /// Whether anything is written: without a thread nothing is.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.thread.is_some()
+    }
+}
+
 impl Sink {
     /// A sink in front of `target`, and the guard of its thread.
     #[must_use]

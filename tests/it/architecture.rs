@@ -249,7 +249,10 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("Client::builder", &["dispatch/relay/client.rs"]),
     ("Client::default", &[]),
     ("Connection::open_with_flags", &["outbox/sqlite/open.rs"]),
-    ("thread::Builder", &["outbox/store.rs", "telemetry/sink.rs"]),
+    (
+        "thread::Builder",
+        &["app/threads.rs", "outbox/store.rs", "telemetry/sink.rs"],
+    ),
     ("SystemRandom", &["clock.rs"]),
     ("realip_remote_addr", &[]),
     ("thread::sleep", &[]),

@@ -35,6 +35,7 @@ mod process;
 mod raw;
 mod readme;
 mod setup;
+mod shortage;
 mod slack;
 mod store;
 mod supply;

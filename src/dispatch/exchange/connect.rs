@@ -2,6 +2,7 @@
 //! a name that was harmless a moment ago cannot lead inside (E1, DNS rebinding).
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use actix_service::Service;
 use actix_tls::connect::rustls_0_23::TlsConnector;
 use actix_tls::connect::tcp::TcpConnectorService;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Host, ResolverService};
+use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -78,6 +80,11 @@ fn insecure(error: &io::Error) -> WireError {
 #[error("the address is off limits")]
 pub(in crate::dispatch) struct OffLimits;
 
+/// No thread for the system's resolver.
+#[derive(Debug, thiserror::Error)]
+#[error("no thread can be started for a look-up")]
+struct NoThread;
+
 /// Resolves, looks, connects; what is written is then sent at once.
 #[derive(Clone)]
 pub(in crate::dispatch) struct Connect {
@@ -109,7 +116,12 @@ impl<R: Host + 'static> Service<ConnectInfo<R>> for Connect {
     fn call(&self, to: ConnectInfo<R>) -> Self::Future {
         let (resolver, tcp) = (Rc::clone(&self.resolver), self.tcp);
         Box::pin(async move {
-            let mut found = resolver.call(to).await?;
+            // Where no thread can be started for it, the system's resolver panics (threats.md P-4).
+            let look_up = AssertUnwindSafe(async { resolver.call(to).await });
+            let mut found = look_up
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(ConnectError::Resolver(Box::new(NoThread))))?;
             let allowed: Vec<_> = found
                 .take_addrs()
                 .filter(|address| !is_off_limits(address.ip()))

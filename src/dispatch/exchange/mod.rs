@@ -17,7 +17,6 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -29,6 +28,7 @@ pub use trace::fuzz_answer;
 
 use crate::backends::wire::WireError;
 use crate::clock::Clock;
+use crate::dispatch::wire::ClientSettings;
 use connect::Connector;
 use connection::Connection;
 use pool::Pool;
@@ -41,6 +41,8 @@ pub(super) struct Exchange {
     connector: Connector,
     pool: Pool,
     turns: Semaphore,
+    at_once: usize,
+    max_open: usize,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -56,18 +58,18 @@ pub(super) struct Request<'a> {
 }
 
 impl Exchange {
-    /// No connection yet. Each request has so much time, from its turn to the answer's end; `tls` is `None` when the
-    /// trusted authorities could not be read, and then nothing is sent where they are needed.
-    pub(super) fn new(
-        timeout: Duration,
-        tls: Option<Arc<ClientConfig>>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// No connection yet. Each request has so much time, from its turn to the answer's end; without TLS, because the
+    /// trusted authorities could not be read, nothing is sent where it is needed.
+    pub(super) fn new(settings: &ClientSettings, clock: Arc<dyn Clock>) -> Self {
+        let at_once = MAX_AT_ONCE.min(settings.max_open);
+        let connect_timeout = connect_timeout(settings.timeout);
         Self {
-            connector: Connector::new(tls, connect_timeout(timeout)),
+            connector: Connector::new(settings.tls.clone(), connect_timeout),
             pool: Pool::new(clock.now()),
-            turns: Semaphore::new(MAX_AT_ONCE),
-            timeout,
+            turns: Semaphore::new(at_once),
+            at_once,
+            max_open: settings.max_open,
+            timeout: settings.timeout,
             clock,
         }
     }
@@ -102,6 +104,9 @@ impl Exchange {
                 ended => return ended,
             }
         }
+        // Those that are kept must not take the place of one that is needed.
+        let in_use = self.at_once - self.turns.available_permits();
+        self.pool.shrink_to(self.max_open.saturating_sub(in_use));
         // Boxed: a handshake is large, and most requests have none.
         let stream = Box::pin(self.connector.connect(request.to)).await?;
         let connection = Connection::new(stream, self.clock.now());

@@ -50,6 +50,14 @@ impl Pool {
         }
     }
 
+    /// Closes those that were idle for the longest until no more than `most` are kept.
+    pub(super) fn shrink_to(&self, most: usize) {
+        let mut kept = self.0.borrow_mut();
+        while kept.count > most {
+            kept.close_oldest();
+        }
+    }
+
     /// Keeps a connection for the next request.
     pub(super) fn put(&self, origin: &Rc<str>, connection: Connection, now: Instant) {
         let mut kept = self.0.borrow_mut();
@@ -75,6 +83,20 @@ impl Kept {
     fn of(&mut self, origin: &str) -> Option<&mut Vec<Idle>> {
         let mut all = self.by_origin.iter_mut();
         all.find_map(|(of, idle)| (**of == *origin).then_some(idle))
+    }
+
+    fn close_oldest(&mut self) {
+        let longest =
+            |(_, idle): &(usize, &(Rc<str>, Vec<Idle>))| idle.1.first().map(|idle| idle.since);
+        let origins = self.by_origin.iter().enumerate();
+        let with_some = origins.filter(|(_, (_, idle))| !idle.is_empty());
+        match with_some.min_by_key(longest).map(|(at, _)| at) {
+            Some(at) => {
+                drop(self.by_origin[at].1.remove(0));
+                self.count -= 1;
+            }
+            None => self.count = 0,
+        }
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -153,6 +175,29 @@ mod tests {
         pool.put(&Rc::from("http://there:80"), next, now + MAX_IDLE);
 
         assert!(run(theirs.write_all(b"x")).is_err(), "still open");
+    }
+
+    /// P-4: where few files may be open, one that is needed takes the place of one that is not.
+    #[test]
+    fn those_that_were_idle_for_the_longest_make_room() {
+        let (now, second) = (start(), Duration::from_secs(1));
+        let [here, there] = ["http://here:80", "http://there:80"].map(Rc::<str>::from);
+        let pool = Pool::new(now);
+        let mut theirs = Vec::new();
+        for (origin, after) in [(&here, 1), (&there, 0), (&here, 2)] {
+            let (ours, other) = connection(now);
+            pool.put(origin, ours, now + after * second);
+            theirs.push(other);
+        }
+
+        pool.shrink_to(3);
+        assert!(run(theirs[1].write_all(b"")).is_ok());
+        pool.shrink_to(1);
+
+        assert!(pool.take(&there, now).is_none());
+        assert!(pool.take(&here, now).is_some() && pool.take(&here, now).is_none());
+        assert!(run(theirs[0].write_all(b"x")).is_err(), "still open");
+        pool.shrink_to(0);
     }
 
     #[test]

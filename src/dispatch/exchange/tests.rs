@@ -116,7 +116,16 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn exchange(millis: u64) -> Exchange {
-    Exchange::new(Duration::from_millis(millis), None, Arc::new(SystemClock))
+    exchange_with(millis, usize::MAX)
+}
+
+fn exchange_with(millis: u64, max_open: usize) -> Exchange {
+    let settings = ClientSettings {
+        timeout: Duration::from_millis(millis),
+        tls: None,
+        max_open,
+    };
+    Exchange::new(&settings, Arc::new(SystemClock))
 }
 
 fn request(to: &Origin) -> Request<'_> {
@@ -239,6 +248,32 @@ fn a_connection_is_used_again() {
     });
 
     server.join().unwrap();
+}
+
+/// P-4: where only one may be open, a kept one is closed before another is made.
+#[test]
+fn a_kept_connection_makes_room_for_another() {
+    let [here, there] = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [to_here, to_there] = [&here, &there].map(origin);
+    let answered = |listener: &TcpListener| {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 19]).unwrap();
+        stream.write_all(OK.as_bytes()).unwrap();
+        stream
+    };
+    let server = std::thread::spawn(move || {
+        let mut first = answered(&here);
+        let _second = answered(&there);
+        // It was closed by then, or this would wait for good.
+        assert_eq!(first.read(&mut [0]).unwrap(), 0);
+    });
+    let exchange = exchange_with(10_000, 1);
+
+    run(async {
+        assert!(exchange.send(request(&to_here)).await.is_ok());
+        assert!(exchange.send(request(&to_there)).await.is_ok());
+        server.join().unwrap();
+    });
 }
 
 proptest! {

@@ -159,6 +159,7 @@ fn stage<F: Future<Output = ()>>(test: impl FnOnce(Arc<Dispatcher>, Arc<App>, St
         let settings = ClientSettings {
             timeout: Duration::from_secs(1),
             tls: None,
+            max_open: usize::MAX,
         };
         let wire = HttpWire::new(&settings, Arc::clone(&clock), clock.now());
         let desk = Desk {

@@ -89,7 +89,7 @@ fn client(settings: &ClientSettings) -> Client {
     .handshake_timeout(connect_timeout(settings.timeout))
     .conn_keep_alive(IDLE)
     .conn_lifetime(Duration::from_secs(600))
-    .limit(MAX_AT_ONCE);
+    .limit(MAX_AT_ONCE.min(settings.max_open));
     Client::builder()
         .connector(connector)
         .disable_redirects()

@@ -9,9 +9,11 @@ mod retry_after;
 mod trust;
 
 use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use rustls::ClientConfig;
 
@@ -38,6 +40,8 @@ pub struct ClientSettings {
     pub timeout: Duration,
     /// TLS: which authorities are trusted; `None` when that could not be read, and then nothing is sent.
     pub tls: Option<Arc<ClientConfig>>,
+    /// The most connections a client has open, idle ones included; it has a bound of its own as well.
+    pub max_open: usize,
 }
 
 /// A worker's client.
@@ -54,7 +58,7 @@ impl HttpWire {
     #[must_use]
     pub fn new(settings: &ClientSettings, clock: Arc<dyn Clock>, started: Instant) -> Self {
         Self {
-            exchange: Exchange::new(settings.timeout, settings.tls.clone(), Arc::clone(&clock)),
+            exchange: Exchange::new(settings, Arc::clone(&clock)),
             heads: Heads::new(USER_AGENT),
             settings: settings.clone(),
             clock,
@@ -114,15 +118,19 @@ impl Wire for HttpWire {
     }
 
     fn print(&self, line: String) -> LocalBoxFuture<'_, std::io::Result<()>> {
-        // A blocked terminal must not stop a worker.
-        Box::pin(async move {
-            let printed = tokio::task::spawn_blocking(move || {
+        // A blocked terminal must not stop a worker. Where no thread can be started for it, tokio panics.
+        let printed = async {
+            tokio::task::spawn_blocking(move || {
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "{line}").and_then(|()| out.flush())
-            });
-            printed
-                .await
-                .unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()))
+            })
+            .await
+        };
+        Box::pin(async move {
+            match AssertUnwindSafe(printed).catch_unwind().await {
+                Ok(Ok(printed)) => printed,
+                _ => Err(std::io::ErrorKind::Interrupted.into()),
+            }
         })
     }
 

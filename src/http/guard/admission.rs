@@ -23,10 +23,13 @@ struct Open {
     by_peer: HashMap<IpAddr, usize>,
 }
 
-impl Default for ConnectionCap {
-    fn default() -> Self {
-        Self::new(4096, Some(1024))
-    }
+/// Why a connection is one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// There are as many as there may be.
+    All,
+    /// This peer has as many as one may have.
+    Peer,
 }
 
 impl ConnectionCap {
@@ -39,22 +42,25 @@ impl ConnectionCap {
         }
     }
 
-    /// Counts a connection in, unless there are too many already; dropping the permit counts it out.
-    pub fn try_admit(self: &Arc<Self>, peer: Option<IpAddr>) -> Option<Permit> {
+    /// Counts a connection in; dropping the permit counts it out.
+    ///
+    /// # Errors
+    /// There are too many already.
+    pub fn try_admit(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Permit, Full> {
         let peer = peer.filter(|_| self.per_peer.is_some()).map(network);
         let mut open = self.lock();
         if open.total >= self.total {
-            return None;
+            return Err(Full::All);
         }
         if let (Some(peer), Some(cap)) = (peer, self.per_peer) {
             if open.by_peer.get(&peer).is_some_and(|count| *count >= cap) || cap == 0 {
-                return None;
+                return Err(Full::Peer);
             }
             *open.by_peer.entry(peer).or_default() += 1;
         }
         open.total += 1;
         drop(open);
-        Some(Permit {
+        Ok(Permit {
             cap: Arc::clone(self),
             peer,
         })
@@ -176,10 +182,10 @@ mod tests {
         let first = cap.try_admit(ip("192.0.2.1"));
         let second = cap.try_admit(None);
 
-        assert!(first.is_some() && second.is_some());
-        assert!(cap.try_admit(ip("192.0.2.2")).is_none());
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(cap.try_admit(ip("192.0.2.2")).unwrap_err(), Full::All);
         drop(first);
-        assert!(cap.try_admit(ip("192.0.2.1")).is_some());
+        assert!(cap.try_admit(ip("192.0.2.1")).is_ok());
     }
 
     #[test]
@@ -190,10 +196,10 @@ mod tests {
         let _v6 = cap.try_admit(ip("2001:db8::1")).unwrap();
 
         for same in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::ffff"] {
-            assert!(cap.try_admit(ip(same)).is_none(), "{same}");
+            assert_eq!(cap.try_admit(ip(same)).unwrap_err(), Full::Peer, "{same}");
         }
         for other in ["192.0.2.2", "2001:db8:0:1::1"] {
-            assert!(cap.try_admit(ip(other)).is_some(), "{other}");
+            assert!(cap.try_admit(ip(other)).is_ok(), "{other}");
         }
     }
 

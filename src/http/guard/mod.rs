@@ -18,7 +18,7 @@ mod rewrite;
 mod stream;
 mod trace;
 
-pub use admission::{ConnectionCap, HeadBudget, Permit};
+pub use admission::{ConnectionCap, Full, HeadBudget, Permit};
 pub use framing::{Broken, Chunked, Piece};
 pub use head::{Framing, Progress, check};
 pub use refusal::{Refusal, refusal_of};

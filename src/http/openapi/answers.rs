@@ -16,6 +16,7 @@ const ALWAYS: &[Code] = &[
     Code::UriTooLong,
     Code::HeadersTooLarge,
     Code::Internal,
+    Code::TooManyConnections,
 ];
 
 const POSTS: &[Code] = &[

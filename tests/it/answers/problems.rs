@@ -313,7 +313,7 @@ fn the_list_of_problems_holds_every_code() {
     let reached = reached
         .iter()
         .map(|(status, code, _)| format!("{status} {code}"));
-    // Reached by other tests: too slow, those of the outbox, the way back, stopping, and never.
+    // Reached by other tests: too slow, those of the outbox, the way back, stopping, too many connections, and never.
     let others = [
         "408 request-timeout",
         "409 already-settled",
@@ -323,6 +323,7 @@ fn the_list_of_problems_holds_every_code() {
         "503 outbox-full",
         "503 shutting-down",
         "503 store-unavailable",
+        "503 too-many-connections",
         "504 relay-timeout",
         "500 internal-error",
     ];
