@@ -225,7 +225,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "env",
         ours: &[],
-        crates: &["envconfig"],
+        crates: &["envconfig", "rlimit"],
     },
     Layer {
         name: "clock",
@@ -238,6 +238,7 @@ const LAYERS: &[Layer] = &[
 const EFFECTS: &[(&str, &[&str])] = &[
     ("env::var", &["env.rs"]),
     ("env::var_os", &["env.rs"]),
+    ("rlimit::", &["env/files.rs"]),
     ("env::vars", &["env.rs"]),
     ("env::vars_os", &["env.rs"]),
     ("env::set_var", &[]),

@@ -18,10 +18,12 @@ const LIMIT: usize = 64;
 
 /// The program below a limit of open files, for callers and for what it calls.
 fn below(limit: usize, setup: Setup) -> Setup {
-    let script = format!(
-        "ulimit -n {limit}; exec {}",
-        env!("CARGO_BIN_EXE_message-webhook-proxy")
-    );
+    after(&format!("ulimit -n {limit}"), setup)
+}
+
+fn after(command: &str, setup: Setup) -> Setup {
+    let program = env!("CARGO_BIN_EXE_message-webhook-proxy");
+    let script = format!("{command}; exec {program}");
     setup.program("/bin/sh").arg("-c").arg(&script)
 }
 
@@ -56,6 +58,19 @@ fn post_over(connection: &mut Connection, channel: &str, text: &str) -> Response
     let target = message_path(channel, text, &[]);
     connection.send(format!("POST {target} HTTP/1.1\r\nHost: p\r\n\r\n").as_bytes());
     connection.read_response()
+}
+
+/// The soft limit of most systems is for programs of another kind; only the hard one counts.
+#[test]
+fn a_soft_limit_is_raised() {
+    let chat = Mattermost::start();
+    let builds = chat.channel("builds");
+    let proxy = after("ulimit -Sn 64", setup().with(&chat)).start();
+
+    let mut open: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
+
+    let last = open.last_mut().unwrap();
+    assert_eq!(post_over(last, &builds, "the hundredth").status, 200);
 }
 
 /// The whole of it: idle connections from one address take what one address may have, and no more.
