@@ -383,6 +383,29 @@ fn a_key_without_room_for_its_message_is_free() {
     assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
 }
 
+/// It posts nothing, so it needs no room.
+#[test]
+fn with_the_outbox_full_a_repeat_is_told_of_the_first() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    stage.chat.down();
+    let promised = once(&stage, "build-42", "0");
+
+    let repeat = once(&stage, "build-42", "0");
+    let query = [("once", "build-42"), ("wait", "0")];
+    let other = stage
+        .proxy
+        .post_message(&stage.builds, "another text", &query);
+    let new = once(&stage, "build-43", "0");
+    stage.chat.up();
+    wait_until_waiting(&stage.proxy, 0);
+
+    assert_eq!((promised.status, repeat.status), (202, 202));
+    assert_eq!(id(&repeat), id(&promised));
+    assert_eq!(other.verdict(), (422, "key-reused".to_owned()));
+    assert_refused(&new, "outbox-full");
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
+}
+
 /// Stored only because of its key, it waits for nothing, and so needs no room of those that wait.
 #[test]
 fn with_the_outbox_full_a_post_with_a_key_is_delivered_where_nothing_waits() {
