@@ -80,6 +80,12 @@ impl Dispatcher {
             let queued = reasons.into_iter().map(Sent::Queued).collect();
             return Ok(Accepted::New(queued));
         }
+        for ((_, ready), reason) in ready.iter().zip(&reasons) {
+            // Somebody waits, and would be told at once without a key, also while its gateway is held back.
+            if *reason == Reason::BackendUnavailable && !ready.is_named {
+                desk.queue.hurry(ready.lane);
+            }
+        }
         let waits = callers
             .into_iter()
             .zip(reasons)
