@@ -90,6 +90,11 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// The workspace of a target, where the platform limits a bot in each workspace as a whole.
+    fn workspace<'t>(&self, _target: &'t str) -> Option<&'t str> {
+        None
+    }
+
     /// The id of a name. Called only where [`Backend::is_name`] says so; the caller caches the answer.
     fn find<'a>(
         &'a self,

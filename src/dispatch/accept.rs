@@ -63,7 +63,11 @@ impl Dispatcher {
             .map(|((place, ready), reason)| waiting(*place, ready, progress_of(*reason)))
             .collect();
         let message = message(letter, entries, self.unix_ms());
-        let stored = self.store(desk, message, Release::Go, room).await;
+        let stored = match self.store(desk, message, Release::Go, room).await {
+            // For one more, and this may be none.
+            Err(NotStored::Full) => self.known(desk, letter).await,
+            stored => stored,
+        };
         if !matches!(stored, Ok(Appended::Stored)) {
             for caller in &callers {
                 desk.queue.promise(caller);
@@ -76,11 +80,24 @@ impl Dispatcher {
             let queued = reasons.into_iter().map(Sent::Queued).collect();
             return Ok(Accepted::New(queued));
         }
+        for ((_, ready), reason) in ready.iter().zip(&reasons) {
+            // Somebody waits, and would be told at once without a key, also while its gateway is held back.
+            if *reason == Reason::BackendUnavailable && !ready.is_named {
+                desk.queue.hurry(ready.lane);
+            }
+        }
         let waits = callers
             .into_iter()
             .zip(reasons)
             .map(|(caller, reason)| desk.outcome(caller, reason, deadline));
         Ok(Accepted::New(join_all(waits).await))
+    }
+
+    /// What has the idempotency key of a message for which there is no room.
+    async fn known(&self, desk: &Desk, letter: &Letter<'_>) -> Result<Appended, NotStored> {
+        let once = letter.once.clone().ok_or(NotStored::Full)?;
+        let known = desk.store.find_once(once, self.unix_ms()).await?;
+        known.ok_or(NotStored::Full)
     }
 
     /// Stores how the other destinations of a message ended of which one is stored, so that its receipt is whole.

@@ -256,7 +256,7 @@ impl Courier {
         };
         let now = self.dispatcher.shared.clock.now();
         let lanes = &self.dispatcher.shared.lanes;
-        let opens = lanes.opens_at(ready.gateway(), now);
+        let opens = lanes.opens_at(&ready.account(), now);
         if let Err(wait) = lanes.reserve(lane, ready.pace, now, opens, now) {
             return Step::Leave(Release::Pause(wait));
         }

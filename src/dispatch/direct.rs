@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::backends::Part;
 use crate::clock;
-use crate::domain::delivery::{Failure, Posted};
+use crate::domain::channel::Destination;
+use crate::domain::delivery::{Failure, Later, Posted};
 use crate::domain::retry::RetryPolicy;
 
+use super::pacing::Slowed;
 use super::{Dispatcher, Outcome, Ready, before, no_turn, pacing};
 
 /// How long after its first attempt a part may be sent again although it may have been posted. Mattermost
@@ -21,6 +23,29 @@ const LEAST_FOR_AN_ATTEMPT: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 impl Dispatcher {
+    /// Finds the backend and looks up the name, again within the deadline where that is worth it.
+    pub(super) async fn ready_in_time(
+        &self,
+        destination: &Destination,
+        deadline: Instant,
+    ) -> Result<Ready, Failure> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let failure = match self.ready(destination, deadline).await {
+                Err(failure @ Failure::Later { .. }) => failure,
+                answer => return answer,
+            };
+            let wait = failure.retry_after();
+            let delay = RetryPolicy::STANDARD.delay(attempt, wait, clock::roll());
+            let until = self.shared.clock.now() + delay;
+            if until + LEAST_FOR_AN_ATTEMPT >= deadline {
+                return Err(failure);
+            }
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
     /// Delivers the parts in order; stops at the first that fails. Tries again within the deadline what is
     /// worth it.
     pub async fn deliver(&self, ready: &Ready, parts: &[Part], deadline: Instant) -> Outcome {
@@ -91,20 +116,19 @@ impl Dispatcher {
                 // Why the attempt before failed says more than that there is no time for another.
                 return Err(last.unwrap_or(no_turn));
             }
-            let sent_at = *first_sent.get_or_insert_with(|| self.shared.clock.now());
+            let begun = self.shared.clock.now();
+            let sent_at = *first_sent.get_or_insert(begun);
             let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             let failure = match before(deadline, sent).await {
                 Some(Ok(posted)) => {
-                    self.hold(ready, &posted);
+                    self.took(ready, &posted, begun);
                     return Ok(posted);
                 }
                 Some(Err(failure)) => failure,
                 None => no_answer_in_time(ready.backend),
             };
             let failure = pacing::with_least_pause(failure, attempt);
-            self.shared
-                .lanes
-                .pause(ready.lane, self.shared.clock.now(), failure.retry_after());
+            self.pause(ready, &failure, begun);
             let Some(delay) = delay_before_retry(ready, &failure, attempt) else {
                 return Err(failure);
             };
@@ -135,10 +159,10 @@ impl Dispatcher {
         not_before: Instant,
         latest: Instant,
     ) -> Result<(), Failure> {
-        let lanes = &self.shared.lanes;
+        let (lanes, account) = (&self.shared.lanes, ready.account());
         loop {
             let now = self.shared.clock.now();
-            let not_before = not_before.max(lanes.opens_at(ready.gateway(), now));
+            let not_before = not_before.max(lanes.opens_at(&account, now));
             let turn = lanes
                 .reserve(ready.lane, ready.pace, now, not_before, latest)
                 .map_err(|wait| no_turn(ready.backend, wait))?;
@@ -146,18 +170,32 @@ impl Dispatcher {
                 tokio::time::sleep_until(turn.into()).await;
             }
             let now = self.shared.clock.now();
-            let is_open = lanes.opens_at(ready.gateway(), now) <= now;
+            let is_open = lanes.opens_at(&account, now) <= now;
             if is_open && !lanes.is_paused(ready.lane, now) {
                 return Ok(());
             }
         }
     }
 
-    /// Keeps what the platform said of its limits when it took a post.
-    pub(super) fn hold(&self, ready: &Ready, posted: &Posted) {
-        if posted.pause.is_some() {
-            let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
-            lanes.hold(ready.lane, ready.gateway(), now, posted.pause);
+    /// Keeps what the platform said of its limits when it took a post that was begun then.
+    pub(super) fn took(&self, ready: &Ready, posted: &Posted, begun: Instant) {
+        let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
+        lanes.took(ready.lane, &ready.account(), begun, now, posted.pause);
+    }
+
+    /// Keeps what the platform asked for when it did not take a post that was begun then.
+    pub(super) fn pause(&self, ready: &Ready, failure: &Failure, begun: Instant) {
+        let (lanes, at) = (&self.shared.lanes, self.shared.clock.now());
+        match failure {
+            Failure::Later {
+                reason: Later::Throttled,
+                retry_after: Some(wait),
+                ..
+            } => {
+                let (lane, wait) = (ready.lane, *wait);
+                lanes.slow_down(&ready.account(), Slowed { lane, at, wait }, begun);
+            }
+            _ => lanes.pause(ready.lane, at, failure.retry_after()),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::pacing::with_least_pause;
 use crate::backends::{Backend, Wire};
-use crate::domain::delivery::{Failure, Refusal};
+use crate::domain::delivery::{Failure, Later, Refusal};
 
 /// How long a found id is used. Ids outlive renames, so this only bounds a name that moved.
 const FOUND_FOR: Duration = Duration::from_secs(600);
@@ -21,9 +22,21 @@ type Key = (&'static str, String);
 #[derive(Default)]
 pub(super) struct Lookups {
     known: Mutex<HashMap<Key, Entry>>,
-    /// One look-up at a time on each backend: a burst of posts to a new name asks the platform once, and a
+    /// One look-up at a time on each directory: a burst of posts to a new name asks the platform once, and a
     /// platform that is slow to answer holds up nobody else's.
-    asking: Mutex<HashMap<&'static str, Turn>>,
+    asking: Mutex<HashMap<Directory, Turn>>,
+    /// Those that the platform has asked to be left alone for a while, whatever the name.
+    paused: Mutex<HashMap<Directory, Pause>>,
+}
+
+/// Where a name is looked up: a backend, and the workspace where it has several.
+type Directory = (&'static str, String);
+
+struct Pause {
+    until: Duration,
+    failure: Failure,
+    /// How often in a row.
+    times: u32,
 }
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
@@ -42,18 +55,71 @@ impl Lookups {
         sender: &dyn Backend,
         wire: &dyn Wire,
     ) -> Result<String, Failure> {
-        let key = (backend, name.to_owned());
-        if let Some(answer) = self.remembered(&key, wire.elapsed()) {
+        if let Some(answer) = self.remembered(backend, name, wire.elapsed()) {
             return answer;
         }
-        let turn = self.turn(backend);
+        let directory = (
+            backend,
+            sender.workspace(name).unwrap_or_default().to_owned(),
+        );
+        let turn = self.turn(&directory);
         let _turn = turn.lock().await;
-        if let Some(answer) = self.remembered(&key, wire.elapsed()) {
+        if let Some(answer) = self.remembered(backend, name, wire.elapsed()) {
             return answer;
+        }
+        if let Some(failure) = self.pause_of(&directory, wire.elapsed()) {
+            return Err(failure);
         }
         let answer = sender.find(wire, name).await;
-        self.remember(key, &answer, wire.elapsed());
-        answer
+        self.remember((backend, name.to_owned()), &answer, wire.elapsed());
+        self.heed(directory, answer, wire.elapsed())
+    }
+
+    /// Why this directory is left alone, with what is left of the wait.
+    fn pause_of(&self, directory: &Directory, now: Duration) -> Option<Failure> {
+        let paused = self
+            .paused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pause = paused.get(directory).filter(|pause| pause.until > now)?;
+        let mut failure = pause.failure.clone();
+        if let Failure::Later { retry_after, .. } = &mut failure {
+            *retry_after = Some(pause.until.saturating_sub(now));
+        }
+        Some(failure)
+    }
+
+    /// Keeps the wait that an answer asks for. One that says "not so fast" without a time gets one.
+    fn heed(
+        &self,
+        directory: Directory,
+        answer: Result<String, Failure>,
+        now: Duration,
+    ) -> Result<String, Failure> {
+        let mut paused = self
+            .paused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let times = paused.remove(&directory).map_or(0, |pause| pause.times) + 1;
+        let failure = match answer {
+            Err(failure) => with_least_pause(failure, times),
+            found => return found,
+        };
+        if let Failure::Later {
+            reason: Later::Throttled | Later::Unavailable,
+            retry_after: Some(wait),
+            ..
+        } = failure
+        {
+            make_room(&mut paused, |pause| pause.until > now);
+            let pause = Pause {
+                until: now.saturating_add(wait),
+                failure: failure.clone(),
+                times,
+            };
+            paused.insert(directory, pause);
+        }
+        Err(failure)
     }
 
     /// The id of a name that was found not long ago.
@@ -63,24 +129,31 @@ impl Lookups {
         name: &str,
         now: Duration,
     ) -> Option<String> {
-        self.remembered(&(backend, name.to_owned()), now)?.ok()
+        self.remembered(backend, name, now)?.ok()
     }
 
-    fn turn(&self, backend: &'static str) -> Turn {
+    fn turn(&self, directory: &Directory) -> Turn {
         let mut asking = self
             .asking
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(asking.entry(backend).or_default())
+        make_room(&mut asking, |turn| Arc::strong_count(turn) > 1);
+        Arc::clone(asking.entry(directory.clone()).or_default())
     }
 
-    fn remembered(&self, key: &Key, now: Duration) -> Option<Result<String, Failure>> {
+    /// What was found of a name not long ago.
+    pub(super) fn remembered(
+        &self,
+        backend: &'static str,
+        name: &str,
+        now: Duration,
+    ) -> Option<Result<String, Failure>> {
         let known = self
             .known
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         known
-            .get(key)
+            .get(&(backend, name.to_owned()))
             .filter(|entry| entry.expires > now)
             .map(|entry| entry.answer.clone())
     }
@@ -114,6 +187,13 @@ impl Lookups {
     }
 }
 
+/// Forgets what is of no more use, should there be many: a caller can name any workspace.
+fn make_room<T>(directories: &mut HashMap<Directory, T>, is_in_use: impl Fn(&T) -> bool) {
+    if directories.len() >= MAX_ENTRIES {
+        directories.retain(|_, entry| is_in_use(entry));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,12 +217,46 @@ mod tests {
         );
         let at = |name: &str, s| {
             lookups
-                .remembered(&key(name), Duration::from_secs(s))
+                .remembered("slack", name, Duration::from_secs(s))
                 .map(|a| a.is_ok())
         };
         assert_eq!((at("a", 599), at("a", 600)), (Some(true), None));
         assert_eq!((at("b", 14), at("b", 15)), (Some(false), None));
         assert_eq!(at("c", 0), None);
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_kept_for_its_directory_alone() {
+        let lookups = Lookups::default();
+        let [one, other] = ["", "T0TEAM001"].map(|workspace| ("slack", workspace.to_owned()));
+        let throttled = |asked| Err(Failure::later(Later::Throttled, asked, ""));
+        let seconds = Duration::from_secs;
+        let left = |directory, now| {
+            let failure = lookups.pause_of(directory, seconds(now))?;
+            Some(failure.retry_after()?.as_secs())
+        };
+        let heed = |answer, now| lookups.heed(one.clone(), answer, seconds(now)).is_ok();
+
+        heed(throttled(Some(seconds(30))), 0);
+        assert_eq!(left(&one, 10), Some(20));
+        assert_eq!((left(&one, 30), left(&other, 10)), (None, None));
+        // Without a time it is a second, then twice as long.
+        heed(Ok("C1".into()), 30);
+        heed(throttled(None), 30);
+        assert_eq!((left(&one, 30), left(&one, 31)), (Some(1), None));
+        heed(throttled(None), 31);
+        assert_eq!(left(&one, 31), Some(2));
+        heed(unknown(), 33);
+        assert_eq!(left(&one, 33), None);
+    }
+
+    #[test]
+    fn the_directories_that_are_remembered_are_bounded() {
+        let lookups = Lookups::default();
+        for n in 0..MAX_ENTRIES * 2 + 5 {
+            drop(lookups.turn(&("slack", n.to_string())));
+        }
+        assert!(lookups.asking.lock().unwrap().len() <= MAX_ENTRIES);
     }
 
     #[test]

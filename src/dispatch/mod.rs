@@ -44,13 +44,14 @@ pub use courier::{Courier, CourierSettings};
 pub use exchange::fuzz_answer;
 pub use health::{Health, State as HealthState};
 pub use installations::{InstallError, Installations, Installed};
+use pacing::Account;
 pub use pacing::Lanes;
 pub use queue::{Phase, Queue};
 pub use relay::{RelayAnswer, RelayError, RelayRequest};
 pub use settings::OutboxSettings;
 pub use wire::{ClientSettings, HttpWire, PRODUCT, TrustError, trust};
 
-use crate::backends::{Backend, Part, Recipient};
+use crate::backends::{Backend, Part, Recipient, Wire as _};
 use crate::clock::Clock;
 use crate::domain::channel::{Address, Destination, Webhooks};
 use crate::domain::delivery::{Failure, Post, Posted};
@@ -320,7 +321,13 @@ impl Dispatcher {
         sender: &dyn Backend,
         deadline: Instant,
     ) -> Result<String, Failure> {
-        let find = self.shared.lookups.find(backend, name, sender, &self.wire);
+        let lookups = &self.shared.lookups;
+        if deadline <= self.shared.clock.now() {
+            // A request that nobody waits for would be broken off, and what it is answered not heard.
+            let known = lookups.remembered(backend, name, self.wire.elapsed());
+            return known.unwrap_or_else(|| Err(look_up_timed_out(backend)));
+        }
+        let find = lookups.find(backend, name, sender, &self.wire);
         let id = before(deadline, find)
             .await
             .unwrap_or_else(|| Err(look_up_timed_out(backend)));
@@ -413,6 +420,18 @@ impl Ready {
         Gateway {
             backend: self.backend,
             webhooks: self.webhook_hash.is_some(),
+        }
+    }
+
+    /// Whose limits a post to it counts against.
+    fn account(&self) -> Account {
+        let workspace = match &self.recipient {
+            Recipient::Target(target) => self.sender.workspace(target),
+            Recipient::Webhook { .. } => None,
+        };
+        Account {
+            gateway: self.gateway(),
+            workspace: workspace.map(str::to_owned),
         }
     }
 

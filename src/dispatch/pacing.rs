@@ -1,8 +1,10 @@
 //! The outgoing pace: when the next part may go to a destination.
 //!
 //! A lane is a destination's queue ticket machine: each reservation gets the next free moment, so waiting
-//! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins; a limit that a post
-//! has used up is its bot's, and holds all of that gateway's lanes.
+//! parts leave in the order they came. A platform's `Retry-After` pauses the lane and always wins; a limit of an
+//! [`Account`] holds all of its lanes.
+
+mod accounts;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +15,8 @@ use crate::domain::delivery::{Failure, Later};
 use crate::domain::quota::Limit;
 use crate::outbox::Lane;
 
-use super::queue::schedule::Gateway;
+use accounts::Accounts;
+pub(super) use accounts::{Account, Slowed};
 
 /// The most lanes that are kept: idle ones are forgotten first, and they lose nothing by it.
 const MAX_LANES: usize = 10_000;
@@ -24,8 +27,7 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Lanes {
     lanes: Mutex<HashMap<Lane, State>>,
-    /// Until when the limit of a bot is used up.
-    used_up: Mutex<HashMap<Gateway, Instant>>,
+    accounts: Accounts,
     /// Whether there ever was one: mostly no platform has a pace or asks for a pause, and every post asks.
     are_any: AtomicBool,
 }
@@ -112,25 +114,43 @@ impl Lanes {
             .is_some_and(|known| known.paused_until > now)
     }
 
-    /// The moment from which on the limits of a gateway's bot let posts through; `now` where nothing is known of any.
-    pub fn opens_at(&self, gateway: Gateway, now: Instant) -> Instant {
+    /// The moment from which on the limits of an account let posts through; `now` where nothing is known of any.
+    pub fn opens_at(&self, account: &Account, now: Instant) -> Instant {
         if !self.are_any.load(Ordering::Acquire) {
             return now;
         }
-        let used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
-        used_up.get(&gateway).map_or(now, |until| now.max(*until))
+        self.accounts.opens_at(account, now)
     }
 
-    /// A post has used up a limit: nothing goes through its gateway before `wait` has passed. Webhooks are many servers,
-    /// so there it is the lane alone.
-    pub fn hold(&self, lane: Lane, gateway: Gateway, now: Instant, wait: Option<Duration>) {
-        let Some(until) = wait.filter(|_| !gateway.webhooks).map(|wait| now + wait) else {
+    /// A post that was begun then was taken. If it has used up a limit, nothing goes through its account before `wait` has
+    /// passed. Webhooks are many servers, so there it is the lane alone.
+    pub fn took(
+        &self,
+        lane: Lane,
+        account: &Account,
+        begun: Instant,
+        now: Instant,
+        wait: Option<Duration>,
+    ) {
+        if account.gateway.webhooks {
             return self.pause(lane, now, wait);
-        };
-        let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = used_up.entry(gateway).or_insert(until);
-        *known = until.max(*known);
-        self.are_any.store(true, Ordering::Release);
+        }
+        if let Some(wait) = wait {
+            self.are_any.store(true, Ordering::Release);
+            self.accounts.hold(account, now, now + wait);
+        }
+        if self.are_any.load(Ordering::Acquire) {
+            self.accounts.took(account, begun);
+        }
+    }
+
+    /// The platform said "not so fast" to a post: its lane waits. So does its whole workspace, where there are such, if the
+    /// platform has said so to another lane before this post was begun, and taken nothing since.
+    pub fn slow_down(&self, account: &Account, slowed: Slowed, begun: Instant) {
+        self.pause(slowed.lane, slowed.at, Some(slowed.wait));
+        if account.workspace.is_some() {
+            self.accounts.slow_down(account, slowed, begun);
+        }
     }
 
     /// Nothing goes to this lane before `retry_after` has passed.
@@ -267,32 +287,52 @@ mod tests {
         assert_eq!(lanes.reserve(Lane(2), None, now, now + S, far), Ok(now + S));
     }
 
-    #[test]
-    fn a_limit_that_is_used_up_holds_the_gateway_and_of_webhooks_the_lane() {
-        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
-        let bot = Gateway {
+    fn account(webhooks: bool) -> Account {
+        let gateway = crate::dispatch::queue::schedule::Gateway {
             backend: "mattermost",
-            webhooks: false,
+            webhooks,
         };
-        let hooks = Gateway {
-            webhooks: true,
-            ..bot
-        };
-        let reserve = |lane, gateway, now| {
-            let opens = lanes.opens_at(gateway, now);
+        Account {
+            gateway,
+            workspace: None,
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_holds_the_account_and_of_webhooks_the_lane() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        let (bot, hooks) = (account(false), account(true));
+        let reserve = |lane, account: &Account, now| {
+            let opens = lanes.opens_at(account, now);
             lanes.reserve(Lane(lane), None, now, opens, now)
         };
-        lanes.hold(Lane(1), bot, now, None);
-        let before = reserve(1, bot, now);
-        lanes.hold(Lane(1), bot, now, Some(S * 9));
-        lanes.hold(Lane(1), bot, now, Some(S * 5));
-        lanes.hold(Lane(3), hooks, now, Some(S * 7));
+        lanes.took(Lane(1), &bot, now, now, None);
+        let before = reserve(1, &bot, now);
+        lanes.took(Lane(1), &bot, now, now, Some(S * 9));
+        lanes.took(Lane(1), &bot, now, now, Some(S * 5));
+        lanes.took(Lane(3), &hooks, now, now, Some(S * 7));
 
         assert_eq!(before, Ok(now));
-        assert_eq!([1, 2].map(|lane| reserve(lane, bot, now)), [Err(S * 9); 2]);
-        assert_eq!(reserve(2, bot, now + S * 9), Ok(now + S * 9));
-        assert_eq!(reserve(3, hooks, now), Err(S * 7));
-        assert_eq!(reserve(4, hooks, now), Ok(now));
+        assert_eq!([1, 2].map(|lane| reserve(lane, &bot, now)), [Err(S * 9); 2]);
+        assert_eq!(reserve(2, &bot, now + S * 9), Ok(now + S * 9));
+        assert_eq!(reserve(3, &hooks, now), Err(S * 7));
+        assert_eq!(reserve(4, &hooks, now), Ok(now));
+    }
+
+    #[test]
+    fn where_channels_are_limited_alone_those_told_to_wait_hold_up_no_other() {
+        let (lanes, now) = (Lanes::default(), ManualClock::default().now());
+        for lane in [1, 2, 3] {
+            let slowed = Slowed {
+                lane: Lane(lane),
+                at: now,
+                wait: S * 9,
+            };
+            lanes.slow_down(&account(false), slowed, now);
+        }
+
+        assert!(lanes.is_paused(Lane(3), now));
+        assert_eq!(lanes.opens_at(&account(false), now), now);
     }
 
     #[test]

@@ -36,7 +36,7 @@ const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
     /// Finds the backend and looks up the name. With an outbox, a name that cannot be looked up now is kept as it
-    /// is, and so is one behind others that wait for it.
+    /// is, and so is one behind others that wait for it; without one it is looked up again while there is time.
     ///
     /// # Errors
     /// What [`Dispatcher::ready`] says.
@@ -45,10 +45,12 @@ impl Dispatcher {
         destination: &Destination,
         deadline: Instant,
     ) -> Result<Ready, Failure> {
-        let is_id = matches!(destination.address, Address::Webhook(_));
-        let (Some(desk), false) = (&self.desk, is_id) else {
-            return self.ready(destination, deadline).await;
+        let Some(desk) = &self.desk else {
+            return self.ready_in_time(destination, deadline).await;
         };
+        if matches!(destination.address, Address::Webhook(_)) {
+            return self.ready(destination, deadline).await;
+        }
         let Some(named) = self.named(destination) else {
             return self.ready(destination, deadline).await;
         };
@@ -91,7 +93,7 @@ impl Dispatcher {
             return queue(Progress::default(), Release::Go, later).await;
         }
         let lanes = &self.shared.lanes;
-        let opens = lanes.opens_at(ready.gateway(), now);
+        let opens = lanes.opens_at(&ready.account(), now);
         if let Err(wait) = lanes.reserve(ready.lane, ready.pace, now, opens, now) {
             let throttled = Reason::BackendThrottled;
             return queue(Progress::default(), Release::Pause(wait), throttled).await;

@@ -51,25 +51,23 @@ impl Dispatcher {
             failure: None,
         };
         for (index, part) in parts.iter().enumerate().skip(from) {
-            let sent = async {
-                if index > from {
-                    self.next_turn(ready).await?;
-                }
-                ready
-                    .sender
-                    .deliver(&self.wire, &ready.recipient, part)
-                    .await
-            };
+            if index > from
+                && let Err(no_turn) = self.next_turn(ready).await
+            {
+                attempt.failure = Some(no_turn);
+                break;
+            }
+            let begun = self.shared.clock.now();
+            let sent = ready.sender.deliver(&self.wire, &ready.recipient, part);
             match sent.await {
                 Ok(posted) => {
-                    self.hold(ready, &posted);
+                    self.took(ready, &posted, begun);
                     attempt.posted.get_or_insert(posted);
                     attempt.taken += 1;
                 }
                 Err(failure) => {
                     let failure = pacing::with_least_pause(failure, number);
-                    let (lanes, now) = (&self.shared.lanes, self.shared.clock.now());
-                    lanes.pause(ready.lane, now, failure.retry_after());
+                    self.pause(ready, &failure, begun);
                     attempt.failure = Some(failure);
                     break;
                 }

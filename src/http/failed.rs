@@ -32,6 +32,9 @@ pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
     let problem = Problem {
         id: receipt.id,
         is_begun,
+        is_in_doubt: failures
+            .iter()
+            .any(|failure| matches!(failure, Failure::Unknown { .. })),
         ..problem
     };
     if problem.code != Code::BackendUnavailable {

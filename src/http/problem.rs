@@ -102,6 +102,8 @@ pub struct Problem {
     pub deliveries: Vec<Delivery>,
     /// Whether some of the message was posted or promised all the same: it must not be made again.
     pub is_begun: bool,
+    /// Whether some of the message may have been posted and nobody knows.
+    pub is_in_doubt: bool,
     /// `Allow` of a 405.
     pub allow: Option<&'static str>,
     /// `WWW-Authenticate` of a 401, if it is not the callers'.
@@ -150,6 +152,7 @@ impl Problem {
             platform_code: None,
             deliveries: Vec::new(),
             is_begun: false,
+            is_in_doubt: false,
             allow: None,
             challenge: None,
             close: false,

@@ -32,8 +32,11 @@ pub(super) struct Remembered {
     /// What a repeat has in common with it.
     fingerprint: [u8; 16],
     id: DeliveryId,
-    /// `None` if nothing of it is sure: the same post may be tried again, as the same message.
-    made: Option<Made>,
+    made: Made,
+    /// Whether nothing of it is sure: the same post may be tried again, as the same message.
+    is_open: bool,
+    /// When it ended, if it may have been posted: who came before that did not come because of that answer, and gets it too.
+    in_doubt_since: Option<Instant>,
 }
 
 /// A GET is its whole URL: what has its slot is the same.
@@ -63,10 +66,11 @@ impl Request<'_> {
         let once = &submission.options.once;
         let has_key = once.is_some();
         let key = state.limits.key((who, uri.path(), uri.query(), once));
-        let slot = state.gets.slot(key, state.clock.now());
+        let now = state.clock.now();
+        let slot = state.gets.slot(key, now);
         let busy = Code::BackendUnavailable;
         let mut first = lock(&slot, submission.patience.deadline, busy).await?;
-        if let Some(made) = repeated(first.as_ref(), GET_FINGERPRINT, &mut submission) {
+        if let Some(made) = repeated(first.as_ref(), GET_FINGERPRINT, now, &mut submission) {
             return made;
         }
         let id = submission.id;
@@ -111,9 +115,10 @@ impl Request<'_> {
     ) -> Made {
         let state = self.context.state;
         let key = state.limits.key(once.key);
-        let slot = state.onces.slot(key, state.clock.now());
+        let now = state.clock.now();
+        let slot = state.onces.slot(key, now);
         let mut first = lock(&slot, submission.patience.deadline, Code::InProgress).await?;
-        if let Some(made) = repeated(first.as_ref(), once.fingerprint, &mut submission) {
+        if let Some(made) = repeated(first.as_ref(), once.fingerprint, now, &mut submission) {
             return made;
         }
         let id = submission.id;
@@ -136,7 +141,10 @@ impl Request<'_> {
         (is_kept || is_open).then(|| Remembered {
             fingerprint,
             id,
-            made: is_kept.then(|| made.clone()),
+            made: made.clone(),
+            is_open,
+            in_doubt_since: matches!(made, Err(problem) if problem.is_in_doubt)
+                .then(|| self.context.state.clock.now()),
         })
     }
 
@@ -180,16 +188,20 @@ impl Request<'_> {
 fn repeated(
     known: Option<&Remembered>,
     fingerprint: [u8; 16],
+    came_at: Instant,
     submission: &mut Submission<'_>,
 ) -> Option<Made> {
     let known = known?;
     let is_same = known.fingerprint == fingerprint;
-    if is_same && known.made.is_none() {
-        submission.id = known.id;
+    let was_under_way = known.in_doubt_since.is_some_and(|ended| came_at < ended);
+    if known.is_open && !(is_same && was_under_way) {
+        if is_same {
+            submission.id = known.id;
+        }
+        return None;
     }
-    let made = known.made.as_ref()?;
     Some(match is_same {
-        true => made.clone(),
+        true => known.made.clone(),
         false => Err(key_reused()),
     })
 }

@@ -528,6 +528,72 @@ fn a_429_beyond_the_wait_is_503_with_its_own_time_and_pauses_that_channel_alone(
     assert_eq!(calls(&slack, "chat.postMessage").len(), 2);
 }
 
+/// Slack does not say whether its 429 is of the channel or of the workspace (1.5): of two channels, one after the other, it
+/// is the workspace's, and no third one asks.
+#[test]
+fn a_429_of_a_second_channel_pauses_the_workspace() {
+    let slack = Slack::start();
+    let channels = ["ops", "builds", "deploys"].map(|name| slack.set_channel(name, Access::Member));
+    let proxy = setup(&slack).start();
+    slack.rate_limited(2, 120);
+
+    let answers = channels.map(|id| proxy.post_message(&id, "hello", &[]));
+
+    for answer in &answers {
+        assert_eq!(code(answer), is(503, "backend-unavailable"));
+        let left: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((60..=120).contains(&left), "{left}");
+    }
+    assert_eq!(calls(&slack, "chat.postMessage").len(), 2);
+    assert_eq!(slack.posts().len(), 0);
+}
+
+/// F-11: 429 is of the method (1.5), so it is of every name, and of no channel that is given by its id.
+#[test]
+fn a_429_of_a_look_up_pauses_all_look_ups_and_no_post_by_id() {
+    let slack = Slack::start();
+    let (ops, _, proxy) = (
+        slack.channel("ops"),
+        slack.channel("builds"),
+        setup(&slack).start(),
+    );
+    slack.next_other(
+        Reply::json(429, json!({"ok": false, "error": "ratelimited"})).header("Retry-After", "120"),
+    );
+
+    let answers = ["#ops", "#ops", "#builds"].map(|name| proxy.post_message(name, "hello", &[]));
+    let by_id = proxy.post_message(&ops, "hello", &[]);
+
+    for answer in &answers {
+        assert_eq!(code(answer), is(503, "backend-unavailable"));
+        let left: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((60..=120).contains(&left), "{left}");
+    }
+    assert_eq!(by_id.status, 200);
+    assert_eq!(calls(&slack, "conversations.list").len(), 1);
+}
+
+/// Contract 4: without an outbox the caller's wait is there for the look-up as well.
+#[test]
+fn a_look_up_that_fails_is_made_again_within_the_wait() {
+    let refusals = [
+        Reply::json(429, json!({"ok": false, "error": "ratelimited"})).header("Retry-After", "1"),
+        Reply::text(500, "oops"),
+        Reply::reset_after_request(),
+    ];
+    for refusal in refusals {
+        let slack = Slack::start();
+        let (id, proxy) = (slack.channel("ops"), setup(&slack).start());
+        slack.next_other(refusal);
+
+        let answer = proxy.post_message("#ops", "hello", &[("wait", "20")]);
+
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["deliveries"][0]["channel"], *id);
+        assert_eq!(calls(&slack, "conversations.list").len(), 2);
+    }
+}
+
 /// Contract 3: what a platform says in `Retry-After` always wins, also for who waits already.
 #[test]
 fn a_post_that_waits_for_its_turn_heeds_a_429_that_comes_meanwhile() {

@@ -241,9 +241,12 @@ fn a_login_service_that_limits_us_is_503_with_its_own_time() {
     teams.next_token(Reply::status(429).header("Retry-After", "90"));
 
     let answer = proxy.post_message(&teams.channel("alerts"), "hello", &[]);
+    let elsewhere = proxy.post_message(&teams.channel("builds"), "hello", &[]);
 
     assert_eq!(code(&answer), is(503, "backend-unavailable"));
     assert_eq!(answer.header("retry-after"), Some("90"));
+    assert_eq!(code(&elsewhere), is(503, "backend-unavailable"));
+    assert_eq!(teams.token_fetches(), 1);
     assert!(teams.posts().is_empty());
 }
 

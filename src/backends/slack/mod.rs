@@ -292,6 +292,10 @@ impl Backend for Slack {
         !is_target_id(Place::of(target).channel)
     }
 
+    fn workspace<'t>(&self, target: &'t str) -> Option<&'t str> {
+        Some(Place::of(target).workspace.unwrap_or_default())
+    }
+
     fn find<'a>(
         &'a self,
         wire: &'a dyn Wire,

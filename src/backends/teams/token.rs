@@ -1,7 +1,7 @@
 //! The bot's token: fetched once, shared by every delivery of every thread, renewed before it ends.
 //!
 //! It does no retries and reads no clock: time is the lent wire's. A failed fetch is told to those who
-//! were waiting for it and then forgotten.
+//! were waiting for it and then forgotten, once the wait that the login service asks for is over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,10 +41,29 @@ pub(super) struct Tokens {
     ended: AtomicU64,
 }
 
-/// How the last fetch failed, for those who waited for it.
+/// How the last fetch failed, for those who waited for it, or who come before the login service wants to be asked again.
 #[derive(Default)]
 struct Flight {
     failure: Option<Failure>,
+    /// Until then.
+    paused_until: Duration,
+}
+
+impl Flight {
+    fn pause(&self, now: Duration) -> Option<Failure> {
+        let left = self.paused_until.saturating_sub(now);
+        let mut failure = self.failure.clone().filter(|_| !left.is_zero())?;
+        if let Failure::Later { retry_after, .. } = &mut failure {
+            *retry_after = Some(left);
+        }
+        Some(failure)
+    }
+
+    fn end(&mut self, failure: Option<&Failure>, now: Duration) {
+        let wait = failure.and_then(Failure::retry_after).unwrap_or_default();
+        self.paused_until = now.saturating_add(wait);
+        self.failure = failure.cloned();
+    }
 }
 
 impl Token {
@@ -138,8 +157,11 @@ impl Tokens {
         wire: &dyn Wire,
         mut flight: MutexGuard<'_, Flight>,
     ) -> Result<Arc<Token>, Failure> {
+        if let Some(failure) = flight.pause(wire.elapsed()) {
+            return Err(failure);
+        }
         let result = self.ask(wire).await.map(Arc::new);
-        flight.failure = result.as_ref().err().cloned();
+        flight.end(result.as_ref().err(), wire.elapsed());
         if let Ok(token) = &result {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
             *current = Some(Arc::clone(token));

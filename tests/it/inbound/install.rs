@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::store::{eventually, fill};
 use crate::support::proxy::Setup;
+use crate::support::slack::Access;
 use crate::support::slack_sender::{SlackSender, envelope};
 use crate::support::{
     Faults, Folder, Gate, Proxy, Reply, Request, Response, Slack, canary, log_message, unique,
@@ -331,6 +332,28 @@ fn each_workspace_is_posted_to_with_its_own_token() {
 
     let (acme, beta) = (slack.workspace(ACME).token, slack.workspace(BETA).token);
     assert_eq!(bearers, [acme.clone(), beta, acme, slack.token()]);
+}
+
+/// Slack limits an app in each workspace by itself (1.5).
+#[test]
+fn a_workspace_that_is_told_to_wait_holds_up_no_other() {
+    let (slack, folder) = (Slack::start(), Folder::new());
+    let proxy = setup(&slack, &folder).start();
+    install(&proxy, &slack, ACME, "Acme");
+    install(&proxy, &slack, BETA, "Beta");
+    let channels = ["ops", "builds", "deploys"].map(|name| slack.set_channel(name, Access::Member));
+    slack.rate_limited(2, 120);
+
+    let slowed = channels
+        .each_ref()
+        .map(|channel| post(&proxy, ACME, channel, "hello"));
+    let other = post(&proxy, BETA, &channels[2], "hello");
+
+    for answer in &slowed {
+        assert_eq!(answer.json()["reason"], "backend-throttled");
+    }
+    assert_eq!(other.status, 200);
+    assert_eq!(calls(&slack, "chat.postMessage").len(), 3);
 }
 
 #[test]

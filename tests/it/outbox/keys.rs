@@ -8,7 +8,7 @@ use crate::store::{
     assert_refused, attempts, eventually, hold, listed, queue, receipt, sends, shown,
     wait_for_status,
 };
-use crate::support::{Gate, Mattermost, Response, Slack, message_path};
+use crate::support::{Gate, Mattermost, Proxy, Reply, Response, Slack, message_path};
 
 const TEXT: &str = "posted once and only once";
 const CI: &str = "a-secret-of-the-ci-system";
@@ -291,6 +291,67 @@ fn a_post_refused_for_good_frees_its_key() {
     }
 }
 
+/// Contract 4: who waits is told 502 at once, with a key as without one, and the next try is made as soon as it comes.
+#[test]
+fn a_post_with_a_key_is_tried_although_the_credentials_were_refused() {
+    let stage = Stage::new();
+    for _ in 0..2 {
+        stage.chat.next(Mattermost::error(
+            401,
+            "api.context.session_expired.app_error",
+        ));
+    }
+
+    let without = stage
+        .proxy
+        .post_message(&stage.deploys, "without a key", &[("wait", "20")]);
+    let refused = once(&stage, "build-42", "20");
+    let mended = once(&stage, "build-42", "20");
+
+    for answer in [without, refused] {
+        assert_eq!(answer.verdict(), (502, "backend-rejected".to_owned()));
+    }
+    assert_eq!(mended.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
+}
+
+/// Without an outbox nobody keeps what may have been posted; but who asks while it is under way is told the same, and does
+/// not have it posted once more.
+#[test]
+fn repeats_under_way_with_a_post_in_doubt_make_no_other() {
+    let (slack, gate) = (Slack::start(), Gate::new());
+    let proxy = Proxy::setup().with(&slack).without_limits().start();
+    slack.next(Reply::close_after_request().held(&gate));
+    let target = message_path(
+        &slack.channel("ops"),
+        TEXT,
+        &[("once", "k"), ("wait", "30")],
+    );
+    proxy.add_message(TEXT);
+    let begin = || {
+        let mut connection = proxy.connect();
+        connection.send(format!("POST {target} HTTP/1.1\r\nHost: proxy\r\n\r\n").as_bytes());
+        connection
+    };
+
+    let mut first = begin();
+    slack.wait_for(1);
+    let mut repeat = begin();
+    // By the time another request is answered, the repeat waits for the first.
+    proxy.get("/health");
+    gate.open();
+    let answers = [first.read_response(), repeat.read_response()];
+    let posts = slack.requests().len();
+    let later = proxy.post(target.clone());
+
+    for answer in &answers {
+        assert_eq!(answer.verdict(), (503, "backend-unavailable".to_owned()));
+    }
+    assert_eq!(id(&answers[0]), id(&answers[1]));
+    assert_eq!(posts, 1);
+    assert_eq!((later.status, id(&later)), (200, id(&answers[0])));
+}
+
 /// Promised to a repeat, it has ended: the key still belongs to it.
 #[test]
 fn a_post_that_a_repeat_was_promised_keeps_its_key_when_it_is_refused() {
@@ -381,6 +442,29 @@ fn a_key_without_room_for_its_message_is_free() {
     assert_refused(&refused, "outbox-full");
     assert_eq!(again.verdict(), (200, "delivered".to_owned()));
     assert_eq!(shown(&stage.chat, &stage.builds), [&*first, TEXT]);
+}
+
+/// It posts nothing, so it needs no room.
+#[test]
+fn with_the_outbox_full_a_repeat_is_told_of_the_first() {
+    let stage = Stage::with(&[("OUTBOX_MAX", "1")]);
+    stage.chat.down();
+    let promised = once(&stage, "build-42", "0");
+
+    let repeat = once(&stage, "build-42", "0");
+    let query = [("once", "build-42"), ("wait", "0")];
+    let other = stage
+        .proxy
+        .post_message(&stage.builds, "another text", &query);
+    let new = once(&stage, "build-43", "0");
+    stage.chat.up();
+    wait_until_waiting(&stage.proxy, 0);
+
+    assert_eq!((promised.status, repeat.status), (202, 202));
+    assert_eq!(id(&repeat), id(&promised));
+    assert_eq!(other.verdict(), (422, "key-reused".to_owned()));
+    assert_refused(&new, "outbox-full");
+    assert_eq!(shown(&stage.chat, &stage.builds), [TEXT]);
 }
 
 /// Stored only because of its key, it waits for nothing, and so needs no room of those that wait.
