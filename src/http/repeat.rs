@@ -86,7 +86,7 @@ impl Request<'_> {
             return self.submit_remembered(submission, &once).await;
         };
         // A full disk takes no new message, and this may be none.
-        if desk.store.health() == StoreHealth::Full {
+        if matches!(desk.store.health(), StoreHealth::Full | StoreHealth::Gone) {
             let now_ms = self.context.dispatcher.unix_ms();
             let known = desk.store.find_once(once.clone(), now_ms).await;
             match known.map_err(|error| not_stored(&error.into()))? {

@@ -298,7 +298,11 @@ pub(super) fn not_stored(error: &NotStored) -> Problem {
         ),
         NotStored::Store(StoreError::Full) => (
             Code::StoreUnavailable,
-            "the disk of the outbox is full, so the message cannot be stored; free some space",
+            "the disk of the outbox is full, so no message can be promised; free some space",
+        ),
+        NotStored::Store(StoreError::Gone) => (
+            Code::StoreUnavailable,
+            "the file of the outbox was removed or replaced, so no message can be promised; put it back, or start the program again",
         ),
         NotStored::Store(_) => (
             Code::StoreUnavailable,
