@@ -218,7 +218,8 @@ pub(super) fn as_it_stands(id: DeliveryId, rows: Vec<Row>) -> Made {
         });
     }
     let receipt = Receipt::of_rows(rows);
-    if receipt.status != "failed" {
+    // Also of one that waits elsewhere: it was told to be partly rejected.
+    if receipt.deliveries.iter().all(|d| d.status != "failed") {
         return Ok(receipt);
     }
     let detail = receipt.deliveries.iter().find_map(|d| d.detail.clone());
