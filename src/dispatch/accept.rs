@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use crate::domain::delivery::DeliveryId;
+use crate::domain::channel::Destination;
+use crate::domain::delivery::{DeliveryId, Failure};
 use crate::outbox::{self, Appended, Progress, Row, State, StoreError};
 
 use super::queue::schedule::Release;
@@ -28,8 +29,31 @@ pub enum Accepted {
     },
 }
 
+/// A destination that nobody knows by its name: nothing can be posted there, and the receipt must say so.
+pub struct Unfound {
+    /// The name, in place of what would be posted to.
+    pub ready: Ready,
+    /// That it was refused.
+    pub sent: Sent,
+}
+
 impl Dispatcher {
+    /// A destination whose name was refused, for the receipt; `None` if it is none.
+    #[must_use]
+    pub fn unfound(&self, to: &Destination, failure: &Failure) -> Option<Unfound> {
+        Some(Unfound {
+            ready: self.named(to)?,
+            sent: Sent::Failed {
+                failure: failure.clone(),
+                parts_taken: 0,
+                is_promised: false,
+                is_stored: false,
+            },
+        })
+    }
+
     /// Stores a message for all its destinations in one transaction, then waits for each, unless `is_async`.
+    /// Those of `unfound` have ended.
     ///
     /// # Errors
     /// [`NotStored`]: nothing of it is.
@@ -37,6 +61,7 @@ impl Dispatcher {
         &self,
         letter: &Letter<'_>,
         ready: &[(u16, &Ready)],
+        unfound: &[(u16, Unfound)],
         is_async: bool,
         deadline: Instant,
     ) -> Result<Accepted, NotStored> {
@@ -57,12 +82,16 @@ impl Dispatcher {
             keys().map(|key| desk.queue.expect(key)).collect()
         };
         let room = if is_async { Room::Max } else { Room::Spare };
+        let now_ms = self.unix_ms();
         let entries = ready
             .iter()
             .zip(&reasons)
-            .map(|((place, ready), reason)| waiting(*place, ready, progress_of(*reason)))
-            .collect();
-        let message = message(letter, entries, self.unix_ms());
+            .map(|((place, ready), reason)| waiting(*place, ready, progress_of(*reason)));
+        // With nothing to deliver there is nothing to tell of either.
+        let unfound = unfound.iter().filter(|_| !ready.is_empty());
+        let unfound =
+            unfound.filter_map(|(place, one)| settled(*place, &one.ready, &one.sent, now_ms));
+        let message = message(letter, entries.chain(unfound).collect(), now_ms);
         let stored = match self.store(desk, message, Release::Go, room).await {
             // For one more, and this may be none.
             Err(NotStored::Full) => self.known(desk, letter).await,

@@ -42,7 +42,9 @@ impl Dispatcher {
             ignored: &[],
             once,
         };
-        if let Err(error) = self.accept(&letter, &[(0, &ready)], true, now).await {
+        let to = [(0, &ready)];
+        let accepted = self.accept(&letter, &to, &[], true, now);
+        if let Err(error) = accepted.await {
             tracing::warn!(%error, "a notice is not posted");
         }
     }

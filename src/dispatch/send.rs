@@ -236,6 +236,7 @@ impl Dispatcher {
         let lanes: Vec<(Lane, Gateway)> = message
             .deliveries
             .iter()
+            .filter(|delivery| delivery.state == State::Waiting)
             .filter_map(|delivery| Some((delivery.lane, self.shared.gateway(&delivery.to)?)))
             .collect();
         let reserved = desk.queue.reserve(&lanes, room);

@@ -96,6 +96,7 @@ fn store(context: &Context<'_>) -> Store {
         status: match desk.store.health() {
             StoreHealth::Ok => "ok",
             StoreHealth::Full => "full",
+            StoreHealth::Gone => "gone",
             StoreHealth::Failed => "failed",
         },
         waiting: Some(desk.queue.waiting()),

@@ -14,13 +14,11 @@ use crate::domain::channel::{Channel, Destination, ResolveError};
 use crate::domain::delivery::DeliveryId;
 use crate::domain::options::{PostOptions, parse_key, parse_wait};
 use crate::domain::signing::Signed;
-use crate::outbox::StoreHealth;
 
 use super::Context;
 use super::body::{self, Rules};
 use super::caller::{Caller, Denied, limit_unit};
 use super::extract::Decoded;
-use super::failed::RETRY_AFTER_S;
 use super::limit::{Policy, Refused, Standing};
 use super::preview::is_preview;
 use super::problem::{Code, Problem};
@@ -28,7 +26,7 @@ use super::reader::too_many;
 use super::receipt::Receipt;
 use super::route::{Form, Route};
 use super::span::Facts;
-use super::submit::{Patience, Submission};
+use super::submit::{Patience, Submission, not_stored};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -288,15 +286,11 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// A full disk takes no promise; deliveries go on (contract, section 4).
+    /// A full disk, or a file that is gone, takes no promise; deliveries go on (contract, section 4).
     pub(super) fn refuse_if_full(&self) -> Result<(), Problem> {
         let desk = self.context.dispatcher.desk();
-        if desk.is_some_and(|desk| desk.store.health() != StoreHealth::Ok) {
-            let detail =
-                "the disk of the outbox is full, so no message can be promised; free some space";
-            return Err(Problem::new(Code::StoreUnavailable, detail).retry_after_s(RETRY_AFTER_S));
-        }
-        Ok(())
+        let refusal = desk.and_then(|desk| desk.store.health().refusal());
+        refusal.map_or(Ok(()), |error| Err(not_stored(&error.into())))
     }
 
     fn resolve(&mut self, channel: &Channel) -> Result<Arc<[Destination]>, Problem> {

@@ -90,7 +90,7 @@ impl Request<'_> {
             return self.submit_remembered(submission, &once).await;
         };
         // A full disk takes no new message, and this may be none.
-        if desk.store.health() == StoreHealth::Full {
+        if matches!(desk.store.health(), StoreHealth::Full | StoreHealth::Gone) {
             let now_ms = self.context.dispatcher.unix_ms();
             let known = desk.store.find_once(once.clone(), now_ms).await;
             match known.map_err(|error| not_stored(&error.into()))? {
@@ -230,7 +230,8 @@ pub(super) fn as_it_stands(id: DeliveryId, rows: Vec<Row>) -> Made {
         });
     }
     let receipt = Receipt::of_rows(rows);
-    if receipt.status != "failed" {
+    // Also of one that waits elsewhere: it was told to be partly rejected.
+    if receipt.deliveries.iter().all(|d| d.status != "failed") {
         return Ok(receipt);
     }
     let detail = receipt.deliveries.iter().find_map(|d| d.detail.clone());

@@ -7,7 +7,7 @@ use futures_util::future::{OptionFuture, join_all};
 
 use crate::backends::Part;
 use crate::dispatch::Ready;
-use crate::dispatch::accept::Accepted;
+use crate::dispatch::accept::{Accepted, Unfound};
 use crate::dispatch::send::Letter;
 use crate::dispatch::sent::{NotStored, Sent};
 use crate::domain::channel::Destination;
@@ -196,18 +196,31 @@ impl Request<'_> {
         }
         // Also one that waited and has ended by now: its receipt says how the whole message did.
         if sent.len() > 1 && sent.iter().flatten().any(Sent::is_stored) {
+            let unfound = self.unfound(destinations, aimed);
+            let unfound = unfound.iter().map(|(at, one)| (*at, &one.ready, &one.sent));
             let rest = (0u16..)
                 .zip(aimed)
                 .zip(&sent)
                 .filter_map(|((place, (aim, _)), sent)| {
                     Some((place, aim.as_ref().ok()?, sent.as_ref()?))
-                });
+                })
+                .chain(unfound);
             // What was delivered or promised stays so; only what is looked up later is not whole.
             if let Err(error) = Box::pin(dispatcher.record(letter, rest.collect())).await {
                 tracing::warn!(%error, "the receipt of a message with several destinations is not whole");
             }
         }
         Ok(receipts(destinations, aimed, sent))
+    }
+
+    /// The destinations that nobody knows, with their places.
+    fn unfound(&self, destinations: &[Destination], aimed: &[Aimed]) -> Vec<(u16, Unfound)> {
+        let all = (0u16..).zip(destinations).zip(aimed);
+        all.filter_map(|((place, to), (aim, _))| {
+            let failure = aim.as_ref().err()?;
+            Some((place, self.context.dispatcher.unfound(to, failure)?))
+        })
+        .collect()
     }
 
     /// Stored for every destination before anything is tried. The inner error is the state of the message that had
@@ -225,7 +238,9 @@ impl Request<'_> {
             .zip(aimed)
             .filter_map(|(place, (aim, _))| Some((place, aim.as_ref().ok()?)))
             .collect();
-        let accepted = dispatcher.accept(letter, &ready, is_async, deadline).await;
+        let unfound = self.unfound(destinations, aimed);
+        let accepted = dispatcher.accept(letter, &ready, &unfound, is_async, deadline);
+        let accepted = accepted.await;
         let mut sent = match accepted.map_err(|error| not_stored(&error))? {
             Accepted::New(sent) => sent.into_iter(),
             Accepted::Known { same: false, .. } => return Err(key_reused()),
@@ -298,7 +313,11 @@ pub(super) fn not_stored(error: &NotStored) -> Problem {
         ),
         NotStored::Store(StoreError::Full) => (
             Code::StoreUnavailable,
-            "the disk of the outbox is full, so the message cannot be stored; free some space",
+            "the disk of the outbox is full, so no message can be promised; free some space",
+        ),
+        NotStored::Store(StoreError::Gone) => (
+            Code::StoreUnavailable,
+            "the file of the outbox was removed or replaced, so no message can be promised; put it back, or start the program again",
         ),
         NotStored::Store(_) => (
             Code::StoreUnavailable,

@@ -268,6 +268,9 @@ pub enum StoreError {
     /// No space left; what was there is untouched.
     #[error("the disk of the outbox is full")]
     Full,
+    /// The file was removed or replaced while it was open: the next process would not find what is written.
+    #[error("the file of the outbox was removed or replaced")]
+    Gone,
     /// The disk failed; nothing can be promised any more.
     #[error("the outbox cannot be written: {0}")]
     Failed(String),

@@ -46,8 +46,24 @@ pub enum StoreHealth {
     Ok,
     /// The disk is full: it takes no more messages, and goes on delivering. It recovers by itself.
     Full,
+    /// Its file was removed or replaced: it takes no more messages, and goes on delivering. It recovers when the file is
+    /// put back.
+    Gone,
     /// It cannot be written; the process must end.
     Failed,
+}
+
+impl StoreHealth {
+    /// Why it takes no messages, if it takes none.
+    #[must_use]
+    pub fn refusal(self) -> Option<StoreError> {
+        match self {
+            Self::Ok => None,
+            Self::Full => Some(StoreError::Full),
+            Self::Gone => Some(StoreError::Gone),
+            Self::Failed => Some(StoreError::Failed("an earlier write failed".to_owned())),
+        }
+    }
 }
 
 /// How one delivery stands after an attempt.

@@ -41,8 +41,16 @@ fn look(path: &Path) -> (State, String) {
 
 fn begins_well(mut file: File) -> (State, String) {
     let mut start = [0; MAGIC.len()];
-    let is_empty = file.metadata().is_ok_and(|about| about.len() == 0);
-    match file.read_exact(&mut start) {
+    let about = file.metadata().ok();
+    // A pipe or a device may have no end.
+    let is_file = about.as_ref().is_some_and(fs::Metadata::is_file);
+    let is_empty = is_file && about.is_some_and(|about| about.len() == 0);
+    let read = if is_file {
+        file.read_exact(&mut start)
+    } else {
+        Ok(())
+    };
+    match read {
         Ok(()) if start == *MAGIC => (
             State::Ok,
             "it is a database that this user may write; a server that runs keeps it for itself, so it was not opened".to_owned(),

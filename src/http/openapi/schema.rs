@@ -129,7 +129,7 @@ fn readiness() -> Value {
         "required": ["name", "status"],
         "properties": {
             "name": {"enum": ["sqlite", "none"]},
-            "status": {"enum": ["ok", "full", "failed"]},
+            "status": {"enum": ["ok", "full", "gone", "failed"]},
             "waiting": {"type": "integer", "minimum": 0},
         },
     });

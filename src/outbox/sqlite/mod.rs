@@ -4,8 +4,10 @@
 //! was written are never handed out.
 
 mod expire;
+mod log;
 mod note;
 mod open;
+mod place;
 mod receipt;
 mod reserve;
 mod row;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, params};
 
+use self::place::Place;
 use self::reserve::Reserve;
 use self::row::Read;
 use super::{
@@ -35,6 +38,7 @@ pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
     reserve: Reserve,
+    place: Place,
     /// What the next row gets. A number that was given is never given again, not even after its row is gone.
     next_seq: i64,
     /// The latest time that came in.
@@ -55,11 +59,14 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]; the file is as it was.
     pub fn open(path: &Path, now_ms: u64) -> Result<Self, OpenError> {
-        let connection = open::open(path)?;
+        // SQLite takes what begins with `file:` for a URL, and puts its log beside what a link leads to.
+        let real = open::real_path(path)?;
+        let connection = open::open(path, &real)?;
         let mut sqlite = Self {
             connection,
             path: path.to_owned(),
-            reserve: Reserve::beside(path),
+            reserve: Reserve::beside(&real),
+            place: Place::of(&real),
             next_seq: 1,
             now_ms,
             noted_ms: None,
@@ -130,9 +137,9 @@ impl Sqlite {
         self.scrub(scrub::AT_THE_END);
         let noted = self.note_time(true);
         let noted = noted.and_then(|()| self.set_meta(IN_FLIGHT, i64::from(in_flight)));
-        let closed = noted
-            .and_then(|()| self.empty_log())
-            .and_then(|()| self.connection.close().map_err(|(_, error)| error));
+        let noted = noted.and_then(|()| self.empty_log());
+        self.rescue();
+        let closed = noted.and_then(|()| self.connection.close().map_err(|(_, error)| error));
         if let Err(error) = closed {
             // Nothing is lost by it: the next start reads the log.
             tracing::warn!(%error, path = %self.path.display(), "the outbox was not closed in full");

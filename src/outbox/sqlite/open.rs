@@ -10,10 +10,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema;
+use super::place::beside;
+use super::{log, schema};
 
 /// What every SQLite database begins with (<https://www.sqlite.org/fileformat.html>, 1.3.1).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// As many as Linux follows.
+const MAX_LINKS: usize = 40;
 
 /// Statements that are kept prepared: all of them.
 const STATEMENTS: usize = 56;
@@ -100,13 +104,40 @@ impl OpenError {
     }
 }
 
+/// The file's path from the root, without links: where it is, or where it is to be made.
+pub(super) fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
+    let mut real = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let folder = real.parent().filter(|name| !name.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let found = folder.canonicalize().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => OpenError::NoFolder(path.to_owned()),
+            _ => refused(path, error),
+        })?;
+        real = match real.file_name() {
+            Some(name) => found.join(name),
+            // `..` is a folder, which is told when it is opened.
+            None => return Ok(real),
+        };
+        match fs::read_link(&real) {
+            Ok(target) => real = found.join(target),
+            Err(_) => return Ok(real),
+        }
+    }
+    let error = io::Error::other("too many symbolic links");
+    Err(refused(path, error))
+}
+
 /// A connection that alone has the file, with its tables.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    prepare_file(path)?;
+pub(super) fn open(path: &Path, real: &Path) -> Result<Connection, OpenError> {
+    prepare_file(path, real)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags);
+    let opened = Connection::open_with_flags(real, flags);
     let connection = opened.map_err(|error| explain(path, &error))?;
+    // A file that is refused stays as it is, and so does its log.
+    keep_log(&connection, true).map_err(|error| explain(path, &error))?;
     lock(&connection).map_err(|error| explain(path, &error))?;
+    check_log(path, real)?;
     let is_new = recognise(&connection, path)?;
     set_up(&connection, path)?;
     if is_new {
@@ -114,28 +145,44 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     } else {
         check(&connection, path)?;
     }
+    keep_log(&connection, false).map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
+/// Whether the end of the connection leaves the log, instead of folding it into the file.
+fn keep_log(connection: &Connection, keeps: bool) -> rusqlite::Result<bool> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps)
+}
+
+/// Only once the file is locked: nobody writes the log meanwhile.
+fn check_log(path: &Path, real: &Path) -> Result<(), OpenError> {
+    let found = log::is_whole(&beside(real, "-wal"));
+    if found.map_err(|error| refused(path, error))? {
+        return Ok(());
+    }
+    Err(OpenError::Corrupt {
+        path: path.to_owned(),
+        detail: "its log, beside it, is, and what was stored after the damage would be lost"
+            .to_owned(),
+    })
+}
+
 /// Makes the file if it is missing, for this user alone; and looks at what SQLite would take for an empty database.
-fn prepare_file(path: &Path) -> Result<(), OpenError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+fn prepare_file(path: &Path, real: &Path) -> Result<(), OpenError> {
+    let is_other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(real).is_ok_and(is_other) {
+        return Err(OpenError::NotADatabase(path.to_owned()));
+    }
+    let mut file = match OpenOptions::new().read(true).write(true).open(real) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound && !folder.is_dir() => {
-            return Err(OpenError::NoFolder(path.to_owned()));
-        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return create_file(path, folder).map_err(|error| refused(path, error));
+            return create_file(real).map_err(|error| refused(path, error));
         }
         Err(error) => return Err(refused(path, error)),
     };
     let length = file.metadata().map_err(|error| refused(path, error))?.len();
     if length == 0 {
-        return empty_file(path);
+        return empty_file(path, real);
     }
     let mut start = [0; MAGIC.len()];
     match file.read_exact(&mut start) {
@@ -148,7 +195,7 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn create_file(path: &Path, folder: &Path) -> io::Result<()> {
+pub(super) fn create_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options
         .write(true)
@@ -156,14 +203,13 @@ fn create_file(path: &Path, folder: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     // The file's name must survive a crash as its contents do.
-    File::open(folder)?.sync_all()
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// An empty file is a new one, unless its log says that it was cut: SQLite would throw that log away.
-fn empty_file(path: &Path) -> Result<(), OpenError> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if fs::metadata(log).is_ok_and(|found| found.len() > 0) {
+fn empty_file(path: &Path, real: &Path) -> Result<(), OpenError> {
+    if fs::metadata(beside(real, "-wal")).is_ok_and(|found| found.len() > 0) {
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
             detail: "it is empty and its log is not".to_owned(),
@@ -259,12 +305,29 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| explain(path, &error))?;
-    if found == "ok" {
+    if found != "ok" {
+        return Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            // One line of the log.
+            detail: found.lines().last().unwrap_or_default().to_owned(),
+        });
+    }
+    // That says nothing of an index that does not know its rows: what waits would do so for ever.
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let count = || {
+        Ok((
+            number(schema::WAITING_ROWS)?,
+            number(schema::WAITING_KNOWN)?,
+            number(schema::WAITING_INDEXED)?,
+        ))
+    };
+    let (rows, known, indexed) = count().map_err(|error| explain(path, &error))?;
+    if rows == known && rows == indexed {
         return Ok(());
     }
     Err(OpenError::Corrupt {
         path: path.to_owned(),
-        detail: found,
+        detail: "an index does not fit its rows".to_owned(),
     })
 }
 
@@ -285,7 +348,12 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
                 error: io::Error::other(error.to_string()),
             }
         }
-        _ => OpenError::Other {
+        Some(_) => OpenError::Other {
+            path,
+            detail: error.to_string(),
+        },
+        // What was read is not what is ever written.
+        None => OpenError::Corrupt {
             path,
             detail: error.to_string(),
         },

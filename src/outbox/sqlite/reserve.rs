@@ -1,10 +1,11 @@
 //! Space kept back beside the database, so that a full disk stops new messages and not the deliveries of old ones.
 
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use super::place::beside;
 
 /// As much as the settling of some ten thousand deliveries writes before the log is used again from its start.
 const BYTES: usize = 4 << 20;
@@ -20,14 +21,9 @@ pub(super) struct Reserve {
 
 impl Reserve {
     pub(super) fn beside(database: &Path) -> Self {
-        let beside = |suffix| {
-            let mut name = OsString::from(database);
-            name.push(suffix);
-            PathBuf::from(name)
-        };
         Self {
-            path: beside(".reserve"),
-            files: [database.to_owned(), beside("-wal")],
+            path: beside(database, ".reserve"),
+            files: [database.to_owned(), beside(database, "-wal")],
             is_limited: false,
         }
     }

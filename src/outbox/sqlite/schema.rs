@@ -147,6 +147,17 @@ pub(super) const WAITING_LANES: &str = "
     FROM delivery INDEXED BY delivery_waiting
     WHERE state = 0 GROUP BY lane ORDER BY lane";
 
+/// How many wait, by the rows, by those rows that both indexes lead to, and by the index.
+pub(super) const WAITING_ROWS: &str = "SELECT count(*) FROM delivery NOT INDEXED WHERE state = 0";
+pub(super) const WAITING_KNOWN: &str = "
+    SELECT count(*) FROM delivery AS one NOT INDEXED WHERE state = 0
+    AND EXISTS (SELECT 1 FROM delivery AS found INDEXED BY delivery_waiting
+        WHERE found.state = 0 AND found.lane = one.lane AND found.seq = one.seq)
+    AND EXISTS (SELECT 1 FROM delivery AS found INDEXED BY delivery_id
+        WHERE found.id = one.id AND found.place = one.place AND found.seq = one.seq)";
+pub(super) const WAITING_INDEXED: &str =
+    "SELECT count(*) FROM delivery INDEXED BY delivery_waiting WHERE state = 0";
+
 pub(super) const LIST: &str =
     "SELECT DISTINCT id FROM delivery WHERE id < ? ORDER BY id DESC LIMIT ?";
 pub(super) const LIST_FAILED: &str = "

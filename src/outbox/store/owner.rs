@@ -15,7 +15,7 @@ use crate::outbox::{Outbox, StoreError};
 
 /// The most that share a commit, so that the first of them does not wait for ever.
 pub(super) const BATCH: usize = 1024;
-/// How often a full disk is looked at again.
+/// How often a full disk, or the place of the file, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After so many commits what is not urgent is done even if there is always something else.
 const REST: u32 = 10_000;
@@ -26,6 +26,10 @@ pub(super) trait Durable: Outbox {
     fn take_reserve(&mut self) -> bool;
     /// Gives that to the outbox.
     fn give_reserve(&mut self);
+    /// Whether the next process will find what is written.
+    fn is_in_place(&mut self) -> bool;
+    /// Saves what can be saved where it will not.
+    fn save(&mut self);
     /// Does what is not urgent, outside of a transaction.
     fn rest(&mut self);
     /// Ends it.
@@ -39,6 +43,14 @@ impl Durable for Sqlite {
 
     fn give_reserve(&mut self) {
         Self::give_reserve(self);
+    }
+
+    fn is_in_place(&mut self) -> bool {
+        Self::is_in_place(self)
+    }
+
+    fn save(&mut self) {
+        Self::save(self);
     }
 
     fn rest(&mut self) {
@@ -83,7 +95,7 @@ impl<O: Durable> Owner<O> {
             in_flight,
             busy: 0,
         };
-        owner.look_for_room();
+        owner.look();
         owner
     }
 
@@ -94,7 +106,7 @@ impl<O: Durable> Owner<O> {
             match self.jobs.recv_timeout(LOOK_AGAIN) {
                 Ok(job) => batch.push(job),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.look_for_room();
+                    self.look();
                     self.rest();
                     continue;
                 }
@@ -124,9 +136,8 @@ impl<O: Durable> Owner<O> {
     }
 
     fn handle(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        self.refuse_if_full(batch);
-        if self.health() == StoreHealth::Failed {
-            let end = StoreError::Failed("an earlier write failed".to_owned());
+        self.refuse_what_adds(batch);
+        if let Some(end) = self.health().refusal().filter(|_| self.has_failed()) {
             answer_all(batch, &Err(end));
             return;
         }
@@ -142,7 +153,7 @@ impl<O: Durable> Owner<O> {
             }
             // The room that was just given must not look like room for more.
             self.looked = self.clock.now();
-            self.refuse_if_full(batch);
+            self.refuse_what_adds(batch);
             end = self.attempt(batch);
         }
         match end {
@@ -161,46 +172,64 @@ impl<O: Durable> Owner<O> {
         }
     }
 
-    /// While the disk is full, what would add to it is refused before it touches it.
-    fn refuse_if_full(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        if self.health() != StoreHealth::Full {
+    /// While the disk is full or the file is gone, what would add to it is refused before it touches it.
+    fn refuse_what_adds(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        if self.has_failed() {
             return;
         }
+        let is_adding = batch.iter().any(|job| job.adds());
+        let is_lost = is_adding && self.health() == StoreHealth::Ok && !self.is_in_place();
         // Under load the thread is never idle.
         let now = self.clock.now();
-        if now.saturating_duration_since(self.looked) >= LOOK_AGAIN {
+        let is_due = now.saturating_duration_since(self.looked) >= LOOK_AGAIN;
+        if is_lost || (is_due && self.health() != StoreHealth::Ok) {
             self.looked = now;
-            self.look_for_room();
+            self.look();
         }
-        if self.health() == StoreHealth::Full {
+        if let Some(refusal) = self.health().refusal() {
             for job in batch.extract_if(.., |job| job.adds()) {
-                job.answer(Err(StoreError::Full));
+                job.answer(Err(refusal.clone()));
             }
         }
     }
 
-    /// Takes messages again once the reserve is whole.
-    fn look_for_room(&mut self) {
+    fn has_failed(&self) -> bool {
+        self.health() == StoreHealth::Failed
+    }
+
+    fn is_in_place(&mut self) -> bool {
+        self.outbox.as_mut().is_some_and(Durable::is_in_place)
+    }
+
+    /// Takes messages as long as the file is where it was and the reserve is whole.
+    fn look(&mut self) {
         let before = self.health();
-        let Some(outbox) = self
-            .outbox
-            .as_mut()
-            .filter(|_| before != StoreHealth::Failed)
-        else {
+        let failed = self.has_failed();
+        let Some(outbox) = self.outbox.as_mut().filter(|_| !failed) else {
             return;
         };
-        let now = if outbox.take_reserve() {
+        let now = if !outbox.is_in_place() {
+            StoreHealth::Gone
+        } else if outbox.take_reserve() {
             StoreHealth::Ok
         } else {
             StoreHealth::Full
         };
-        if now != before {
+        if now == before {
+            return;
+        }
+        if now == StoreHealth::Gone {
+            tracing::error!(
+                "the file of the outbox, or its log, was removed or replaced: new messages are refused; put it back, or start the program again"
+            );
+            outbox.save();
+        } else {
             tracing::warn!(
                 full = now == StoreHealth::Full,
                 "the room for the outbox has changed"
             );
-            self.health.send_replace(now);
         }
+        self.health.send_replace(now);
     }
 }
 

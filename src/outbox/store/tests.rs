@@ -44,6 +44,12 @@ impl Durable for OnDisk {
         self.disk.reserves.fetch_add(1, Ordering::SeqCst);
     }
 
+    fn is_in_place(&mut self) -> bool {
+        true
+    }
+
+    fn save(&mut self) {}
+
     fn rest(&mut self) {}
 
     fn close(self, _in_flight: bool) {}

@@ -132,8 +132,12 @@ fn an_outbox_that_cannot_be_opened_is_wrong() {
     let other = folder.path().join("notes.txt");
     std::fs::write(&other, "this is no database, and long enough").unwrap();
     let nowhere = folder.path().join("missing/outbox.db");
+    // A read of it would never end.
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
 
-    for path in [other, nowhere] {
+    for path in [other, nowhere, pipe, "/dev/null".into()] {
         let url = format!("sqlite:{}", path.display());
         let ended = check(Proxy::setup().set("DATABASE_URL", url));
 

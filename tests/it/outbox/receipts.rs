@@ -134,6 +134,46 @@ fn what_one_refused_and_waits_for_the_other_is_partly_rejected_and_still_promise
     assert_eq!(pair.posts(), (1, 0));
 }
 
+/// Contract 1.4: always one entry each. Of a destination that nobody knows by its name as well, else the receipt of a post
+/// that was told to be partly rejected says that it was delivered, and so does the answer to a repeat.
+#[test]
+fn what_nobody_knows_by_its_name_is_in_the_receipt() {
+    for query in [
+        [("wait", "1")].as_slice(),
+        &[("wait", "1"), ("once", "key-1")],
+    ] {
+        let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
+        let alias = format!(
+            "both=mattermost:nowhere/none,slack:{}",
+            slack.channel("ops")
+        );
+        let own = setup(&chat).with(&slack).set("CHANNELS", alias);
+        let proxy = own.outbox(&folder).start();
+        slack.down();
+
+        let answer = proxy.post_message("both", "hello", query);
+        let kept = receipt(&proxy, &id(&answer));
+        let repeat = proxy.post_message("both", "hello", query);
+        slack.up();
+        let after = wait_for_status(&proxy, &id(&answer), "failed");
+
+        assert_eq!(
+            answer.verdict(),
+            (502, "partly-rejected".to_owned()),
+            "{query:?}"
+        );
+        assert_eq!(entries(&answer.json()), both("failed", "queued"));
+        assert_eq!(entries(&kept), both("failed", "queued"), "{query:?}");
+        assert_eq!(kept["deliveries"][0]["reason"], "unknown-channel");
+        assert_eq!(
+            repeat.verdict(),
+            (502, "partly-rejected".to_owned()),
+            "{query:?}"
+        );
+        assert_eq!(entries(&after), both("failed", "delivered"), "{query:?}");
+    }
+}
+
 #[test]
 fn without_a_wait_it_is_stored_for_all() {
     let pair = Pair::new();

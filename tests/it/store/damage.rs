@@ -181,6 +181,39 @@ fn a_changed_channel_never_gets_the_message() {
     assert_eq!(listed(&proxy, "failed").len(), left.texts.len());
 }
 
+/// S-4: SQLite would throw away whatever is behind the damage, and all of it was promised.
+#[test]
+fn a_log_that_is_damaged_before_its_end_is_refused_and_left_alone() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let builds = chat.channel("builds");
+    let proxy = start(&chat, &folder);
+    chat.down();
+    let texts = queue_all(&proxy, &builds, "was promised", 50);
+    proxy.kill();
+    chat.up();
+    let (file, log) = ("outbox.db", "outbox.db-wal");
+    let path = |name: &str| folder.path().join(name);
+    let (whole_file, whole_log) = (fs::read(path(file)).unwrap(), fs::read(path(log)).unwrap());
+
+    // In the header, in the first frame, halfway.
+    for at in [17, 1000, whole_log.len() / 2] {
+        let mut damaged = whole_log.clone();
+        damaged[at] ^= 1;
+        fs::write(path(log), &damaged).unwrap();
+
+        let refused = setup(&chat).outbox(&folder).run();
+
+        assert_not_opened(&refused, path(file).to_str().unwrap(), 78);
+        assert!(refused.stderr.contains("log"), "{}", refused.stderr);
+        assert!(fs::read(path(log)).unwrap() == damaged, "{at}: the log");
+        assert!(fs::read(path(file)).unwrap() == whole_file, "{at}");
+    }
+
+    fs::write(path(log), whole_log).unwrap();
+    let _proxy = start(&chat, &folder);
+    super::assert_shown(&chat, &builds, &texts);
+}
+
 /// G1: neither the credentials nor, once it is delivered, the text stay in the file.
 #[test]
 fn nothing_stays_in_the_file_that_nobody_needs() {

@@ -11,6 +11,7 @@ mod clock;
 mod crash;
 mod damage;
 mod disk;
+mod gone;
 mod opening;
 mod shim;
 mod stop;

@@ -41,6 +41,58 @@ fn an_outbox_that_cannot_be_made_ends_the_start() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
+/// S-3: what is neither a file nor a folder is the setting's fault, not the disk's.
+#[test]
+fn a_device_is_no_outbox() {
+    for path in ["/dev/null", "/dev/zero"] {
+        let refused = Proxy::refused(&[("DATABASE_URL", &format!("sqlite:{path}"))]);
+
+        assert_not_opened(&refused, path, 78);
+    }
+}
+
+/// A link may lead to a file that the first start is to make, and what follows it lies beside that file.
+#[test]
+fn a_link_leads_to_the_outbox() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let builds = chat.channel("builds");
+    std::os::unix::fs::symlink("real.db", folder.path().join("outbox.db")).unwrap();
+    let proxy = start(&chat, &folder);
+    chat.down();
+    let texts = queue_all(&proxy, &builds, "through a link", 3);
+    proxy.kill();
+    chat.up();
+
+    // What SQLite would take for an empty database, throwing the log away.
+    let whole = fs::read(folder.path().join("real.db")).unwrap();
+    fs::write(folder.path().join("real.db"), "").unwrap();
+    let refused = setup(&chat).outbox(&folder).run();
+    assert_not_opened(&refused, "outbox.db", 78);
+
+    fs::write(folder.path().join("real.db"), whole).unwrap();
+    let _proxy = start(&chat, &folder);
+    assert_shown(&chat, &builds, &texts);
+}
+
+/// To SQLite a name that begins with `file:` is a URL, and may be no file at all.
+#[test]
+fn a_name_is_no_url() {
+    let (chat, folder) = (Mattermost::start(), Folder::new());
+    let builds = chat.channel("builds");
+    let named = setup(&chat)
+        .set("DATABASE_URL", "sqlite:file:outbox.db")
+        .dir(folder.path());
+    let proxy = named.clone().start();
+    chat.down();
+    let texts = queue_all(&proxy, &builds, "in a file with a name like a URL", 3);
+    assert_eq!(proxy.terminate().code(), Some(0));
+    chat.up();
+
+    assert!(folder.path().join("file:outbox.db").is_file());
+    let _proxy = named.start();
+    assert_shown(&chat, &builds, &texts);
+}
+
 /// S-3: a value that is no address of an outbox is a fault of the configuration.
 #[test]
 fn a_malformed_database_url_is_bad_configuration() {

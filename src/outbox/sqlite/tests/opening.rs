@@ -47,6 +47,39 @@ fn a_missing_folder_is_named() {
     }
 }
 
+/// `quick_check` does not compare an index with its rows.
+#[test]
+fn an_index_that_does_not_know_its_rows_is_damage() {
+    for (index, before, after) in [
+        ("delivery_waiting", "state = 0", "state = 9"),
+        ("delivery_id", "(id, place)", "(id, place) WHERE state = 9"),
+    ] {
+        let folder = Folder::new();
+        filled(&folder.file(), 5);
+        // While the index is another one for SQLite, a row moves away from it.
+        let file = Connection::open(folder.file()).unwrap();
+        let rename = |from: &str, to: &str| {
+            file.execute_batch("PRAGMA writable_schema = ON").unwrap();
+            let sql = "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = ?";
+            assert_eq!(file.execute(sql, [from, to, index]).unwrap(), 1);
+            file.execute_batch("PRAGMA writable_schema = RESET")
+                .unwrap();
+        };
+        rename(before, after);
+        file.execute("UPDATE delivery SET seq = 100 WHERE seq = 2", [])
+            .unwrap();
+        rename(after, before);
+        file.close().unwrap();
+
+        let error = refused(&folder.file());
+
+        assert!(
+            matches!(error, OpenError::Corrupt { .. }),
+            "{index}: {error}"
+        );
+    }
+}
+
 #[test]
 fn a_folder_is_no_file() {
     let folder = Folder::new();
