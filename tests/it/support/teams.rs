@@ -294,10 +294,12 @@ impl Deref for Teams {
 }
 
 fn guid() -> String {
-    let digits: Vec<char> = unique("", 32)
+    let mut digits: Vec<char> = unique("", 32)
         .bytes()
         .map(|byte| char::from_digit(u32::from(byte) % 16, 16).unwrap())
         .collect();
+    // A letter, so that it is another one in upper case.
+    digits[0] = 'a';
     let groups = [
         &digits[..8],
         &digits[8..12],

@@ -1,6 +1,6 @@
 //! Relayed while the platform waits, and the answer passed back.
 
-use super::{INTERACTIVITY, Stage, send, setup, signature};
+use super::{INTERACTIVITY, Stage, send, setup, signature, slack};
 use crate::support::reply::Then;
 use crate::support::{Certificate, Folder, Reply, Request, Response, TlsUpstream, Upstream};
 
@@ -38,7 +38,16 @@ fn a_request_arrives_as_it_was_sent() {
         ("X-Twice", "two"),
     ];
 
-    let answer = send(&stage.proxy, &target, &headers, body);
+    let signed = slack().sign(&target, None, body);
+    let proof = [
+        ("X-Slack-Request-Timestamp", signed.timestamp.clone()),
+        ("X-Slack-Signature", signed.signature.clone()),
+    ];
+    let all = headers
+        .iter()
+        .fold(signed, |it, (name, value)| it.header(name, value));
+
+    let answer = all.to(&stage.proxy);
 
     assert_eq!(answer.status, 200);
     let request = &stage.api.requests()[0];
@@ -47,8 +56,7 @@ fn a_request_arrives_as_it_was_sent() {
     assert_eq!(fields(request, "X-Twice"), ["one", "two"]);
     assert_eq!(fields(request, "Host"), [stage.api.addr().to_string()]);
     assert_eq!(fields(request, "Content-Length"), [body.len().to_string()]);
-    let signed = signature(body);
-    let own = signed.iter().map(|(name, value)| (*name, value.as_str()));
+    let own = proof.iter().map(|(name, value)| (*name, value.as_str()));
     for (name, value) in own.chain(headers).filter(|(name, _)| *name != "X-Twice") {
         assert_eq!(fields(request, name), [value], "{name}");
     }
