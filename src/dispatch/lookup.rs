@@ -117,7 +117,9 @@ impl Lookups {
                 failure: failure.clone(),
                 times,
             };
-            paused.insert(directory, pause);
+            if paused.len() < MAX_ENTRIES {
+                paused.insert(directory, pause);
+            }
         }
         Err(failure)
     }

@@ -320,7 +320,9 @@ fn a_post_with_a_key_is_tried_although_the_credentials_were_refused() {
 #[test]
 fn repeats_under_way_with_a_post_in_doubt_make_no_other() {
     let (slack, gate) = (Slack::start(), Gate::new());
-    let proxy = Proxy::setup().with(&slack).without_limits().start();
+    // One worker, which takes requests in the order in which they come.
+    let setup = Proxy::setup().with(&slack).without_limits();
+    let proxy = setup.set("WORKERS", "1").start();
     slack.next(Reply::close_after_request().held(&gate));
     let target = message_path(
         &slack.channel("ops"),
