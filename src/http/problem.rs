@@ -79,7 +79,7 @@ codes! {
     RelayFailed "relay-failed" 502 "The internal API gave no usable answer" "See whether RELAY_URL is right and the internal API is up; its own log tells more.";
     BackendUnavailable "backend-unavailable" 503 "The platform could not be reached in time" "Try again after Retry-After.";
     OutboxFull "outbox-full" 503 "Too many messages wait to be delivered" "Try again after Retry-After; OUTBOX_MAX bounds how many may wait.";
-    StoreUnavailable "store-unavailable" 503 "The outbox cannot store anything now" "Free space on its disk; try again after Retry-After.";
+    StoreUnavailable "store-unavailable" 503 "The outbox cannot store anything now" "Free space on its disk, or put its file back; try again after Retry-After.";
     ShuttingDown "shutting-down" 503 "The proxy is stopping" "Try again after Retry-After; another instance may answer.";
     TooManyConnections "too-many-connections" 503 "Too many connections are open" "Close idle connections; try again after Retry-After. The start of the log says how many there may be.";
     RelayTimeout "relay-timeout" 504 "The internal API did not answer in time" "Have the internal API answer at once and do its work afterwards.";
