@@ -1,7 +1,7 @@
 //! Names to ids, remembered for a while.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pacing::with_least_pause;
@@ -77,10 +77,7 @@ impl Lookups {
 
     /// Why this directory is left alone, with what is left of the wait.
     fn pause_of(&self, directory: &Directory, now: Duration) -> Option<Failure> {
-        let paused = self
-            .paused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let paused = lock(&self.paused);
         let pause = paused.get(directory).filter(|pause| pause.until > now)?;
         let mut failure = pause.failure.clone();
         if let Failure::Later { retry_after, .. } = &mut failure {
@@ -96,10 +93,7 @@ impl Lookups {
         answer: Result<String, Failure>,
         now: Duration,
     ) -> Result<String, Failure> {
-        let mut paused = self
-            .paused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut paused = lock(&self.paused);
         let times = paused.remove(&directory).map_or(0, |pause| pause.times) + 1;
         let failure = match answer {
             Err(failure) => with_least_pause(failure, times),
@@ -135,10 +129,7 @@ impl Lookups {
     }
 
     fn turn(&self, directory: &Directory) -> Turn {
-        let mut asking = self
-            .asking
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut asking = lock(&self.asking);
         make_room(&mut asking, |turn| Arc::strong_count(turn) > 1);
         Arc::clone(asking.entry(directory.clone()).or_default())
     }
@@ -150,10 +141,7 @@ impl Lookups {
         name: &str,
         now: Duration,
     ) -> Option<Result<String, Failure>> {
-        let known = self
-            .known
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = lock(&self.known);
         known
             .get(&(backend, name.to_owned()))
             .filter(|entry| entry.expires > now)
@@ -169,10 +157,7 @@ impl Lookups {
             }) => UNKNOWN_FOR,
             Err(_) => return,
         };
-        let mut known = self
-            .known
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if known.len() >= MAX_ENTRIES {
             known.retain(|_, entry| entry.expires > now);
         }
@@ -187,6 +172,10 @@ impl Lookups {
             },
         );
     }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Forgets what is of no more use, should there be many: a caller can name any workspace.
