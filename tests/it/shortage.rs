@@ -18,13 +18,7 @@ const LIMIT: usize = 64;
 
 /// The program below a limit of open files, for callers and for what it calls.
 fn below(limit: usize, setup: Setup) -> Setup {
-    after(&format!("ulimit -n {limit}"), setup)
-}
-
-fn after(command: &str, setup: Setup) -> Setup {
-    let program = env!("CARGO_BIN_EXE_message-webhook-proxy");
-    let script = format!("{command}; exec {program}");
-    setup.program("/bin/sh").arg("-c").arg(&script)
+    setup.after(&format!("ulimit -n {limit}"))
 }
 
 fn setup() -> Setup {
@@ -65,7 +59,7 @@ fn post_over(connection: &mut Connection, channel: &str, text: &str) -> Response
 fn a_soft_limit_is_raised() {
     let chat = Mattermost::start();
     let builds = chat.channel("builds");
-    let proxy = after("ulimit -Sn 64", setup().with(&chat)).start();
+    let proxy = setup().with(&chat).after("ulimit -Sn 64").start();
 
     let mut open: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::opening::assert_not_opened;
 use super::{eventually, listed, queue_all, setup, shown, start};
-use crate::support::{Folder, Mattermost};
+use crate::support::{Folder, Mattermost, Proxy};
 
 /// Where SQLite keeps the version of the schema, big-endian (file format, section 1.3).
 const USER_VERSION: usize = 60;
@@ -22,12 +22,17 @@ struct Left {
 
 impl Left {
     fn new() -> Self {
+        Self::by(|proxy| assert_eq!(proxy.terminate().code(), Some(0)))
+    }
+
+    /// Of one that ended so.
+    fn by(end: impl FnOnce(Proxy)) -> Self {
         let (chat, folder) = (Mattermost::start(), Folder::new());
         let builds = chat.channel("builds");
         let proxy = start(&chat, &folder);
         chat.down();
         let texts = queue_all(&proxy, &builds, "was promised", 50);
-        assert_eq!(proxy.terminate().code(), Some(0));
+        end(proxy);
         chat.up();
         Self {
             chat,
@@ -184,34 +189,27 @@ fn a_changed_channel_never_gets_the_message() {
 /// S-4: SQLite would throw away whatever is behind the damage, and all of it was promised.
 #[test]
 fn a_log_that_is_damaged_before_its_end_is_refused_and_left_alone() {
-    let (chat, folder) = (Mattermost::start(), Folder::new());
-    let builds = chat.channel("builds");
-    let proxy = start(&chat, &folder);
-    chat.down();
-    let texts = queue_all(&proxy, &builds, "was promised", 50);
-    proxy.kill();
-    chat.up();
-    let (file, log) = ("outbox.db", "outbox.db-wal");
-    let path = |name: &str| folder.path().join(name);
-    let (whole_file, whole_log) = (fs::read(path(file)).unwrap(), fs::read(path(log)).unwrap());
+    let left = Left::by(|proxy| assert!(!proxy.kill().success()));
+    let (file, log) = (left.path(), left.folder.path().join("outbox.db-wal"));
+    let (whole_file, whole_log) = (left.bytes(), fs::read(&log).unwrap());
 
     // In the header, in the first frame, halfway.
     for at in [17, 1000, whole_log.len() / 2] {
         let mut damaged = whole_log.clone();
         damaged[at] ^= 1;
-        fs::write(path(log), &damaged).unwrap();
+        fs::write(&log, &damaged).unwrap();
 
-        let refused = setup(&chat).outbox(&folder).run();
+        let refused = setup(&left.chat).outbox(&left.folder).run();
 
-        assert_not_opened(&refused, path(file).to_str().unwrap(), 78);
+        assert_not_opened(&refused, file.to_str().unwrap(), 78);
         assert!(refused.stderr.contains("log"), "{}", refused.stderr);
-        assert!(fs::read(path(log)).unwrap() == damaged, "{at}: the log");
-        assert!(fs::read(path(file)).unwrap() == whole_file, "{at}");
+        assert!(fs::read(&log).unwrap() == damaged, "{at}: the log");
+        assert!(left.bytes() == whole_file, "{at}");
     }
 
-    fs::write(path(log), whole_log).unwrap();
-    let _proxy = start(&chat, &folder);
-    super::assert_shown(&chat, &builds, &texts);
+    fs::write(&log, whole_log).unwrap();
+    let _proxy = start(&left.chat, &left.folder);
+    super::assert_shown(&left.chat, &left.builds, &left.texts);
 }
 
 /// G1: neither the credentials nor, once it is delivered, the text stay in the file.

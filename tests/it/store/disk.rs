@@ -79,13 +79,8 @@ fn a_file_that_may_not_grow_refuses_new_posts_and_deliveries_go_on() {
     let (chat, folder) = (Mattermost::start(), Folder::new());
     let builds = chat.channel("builds");
     // In blocks of 512 bytes: 10 MiB.
-    let script = format!(
-        "ulimit -f 20480; exec {}",
-        env!("CARGO_BIN_EXE_message-webhook-proxy")
-    );
     let own = setup(&chat).outbox(&folder);
-    let limited = own.program("/bin/sh").arg("-c").arg(&script);
-    let proxy = limited.start();
+    let proxy = own.after("ulimit -f 20480").start();
     let (gate, first) = hold(&proxy, &chat, &builds);
 
     let squeezed = fill_with(&proxy, &builds, 7 * LONG);

@@ -77,6 +77,12 @@ impl Setup {
         self
     }
 
+    /// Starts the program behind a command of the shell, such as a limit.
+    pub fn after(self, command: &str) -> Self {
+        let script = format!("{command}; exec {}", self.program);
+        self.program("/bin/sh").arg("-c").arg(&script)
+    }
+
     /// Adds a command-line argument.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
