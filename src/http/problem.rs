@@ -4,10 +4,9 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::StatusCode;
-use serde::Serialize;
-
 use crate::domain::delivery::PlatformCode;
+use crate::domain::json::push_text;
+use actix_web::http::StatusCode;
 
 use super::receipt::Delivery;
 
@@ -85,6 +84,9 @@ codes! {
     RelayTimeout "relay-timeout" 504 "The internal API did not answer in time" "Have the internal API answer at once and do its work afterwards.";
 }
 
+/// What a document without deliveries hardly ever exceeds.
+const USUAL_BYTES: usize = 1024;
+
 /// A refusal and everything the caller is told about it.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -110,20 +112,6 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// Whether the connection must not be used any more.
     pub close: bool,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    code: &'static str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform_code: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[Delivery]>::is_empty")]
-    deliveries: &'a [Delivery],
 }
 
 impl Code {
@@ -177,17 +165,32 @@ impl Problem {
     #[must_use]
     pub fn to_json(&self, base: &str) -> Vec<u8> {
         let row = self.code.row();
-        let document = Document {
-            r#type: format!("{base}/problems#{}", row.text),
-            title: row.title,
-            status: row.status,
-            detail: &self.detail,
-            code: row.text,
-            id: &self.id,
-            platform_code: self.platform_code.as_ref().map(PlatformCode::as_str),
-            deliveries: &self.deliveries,
-        };
-        super::receipt::json_line(&document)
+        let kind = format!("{base}/problems#{}", row.text);
+        let status = format!(",\"status\":{},\"detail\":", row.status);
+        let mut json = Vec::with_capacity(USUAL_BYTES);
+        for (name, value) in [
+            ("{\"type\":", Some(&*kind)),
+            (",\"title\":", Some(row.title)),
+            (&*status, Some(&*self.detail)),
+            (",\"code\":", Some(row.text)),
+            (",\"id\":", Some(&*self.id)),
+            (
+                ",\"platform_code\":",
+                self.platform_code.as_ref().map(PlatformCode::as_str),
+            ),
+        ] {
+            if let Some(value) = value {
+                json.extend_from_slice(name.as_bytes());
+                push_text(&mut json, value);
+            }
+        }
+        if !self.deliveries.is_empty() {
+            json.extend_from_slice(b",\"deliveries\":");
+            // Writing to memory cannot fail.
+            serde_json::to_writer(&mut json, &self.deliveries).ok();
+        }
+        json.extend_from_slice(b"}\n");
+        json
     }
 
     /// One plain line.
@@ -238,5 +241,24 @@ mod tests {
                 "detail": "nothing here", "code": "not-found", "id": "1"})
         );
         assert_eq!(problem.to_line(), "404 not-found: nothing here\n");
+    }
+
+    #[test]
+    fn what_a_platform_and_the_destinations_said_is_told_too() {
+        let problem = Problem {
+            id: "1".into(),
+            platform_code: PlatformCode::new("channel_not_found"),
+            deliveries: vec![Delivery::default()],
+            ..Problem::new(Code::PartlyRejected, "a \"quoted\" detail\n")
+        };
+        let body = problem.to_json("");
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["detail"], "a \"quoted\" detail\n");
+        assert_eq!(json["platform_code"], "channel_not_found");
+        assert_eq!(
+            json["deliveries"],
+            serde_json::to_value(&problem.deliveries).unwrap()
+        );
+        assert!(body.ends_with(b"}\n"));
     }
 }

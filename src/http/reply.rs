@@ -56,12 +56,19 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// For everything that a browser may show. A receipt is JSON, which `nosniff` keeps from being shown as a page.
+// Constants, because `from_static` looks at every byte each time it is called.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
+
+/// For everything that a browser may show; `nosniff` keeps other JSON from being shown as a page.
 const NO_CONTENT: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// What callers are asked for.
-const CALLERS: &str = "Bearer, Basic realm=\"message-webhook-proxy\"";
+const CALLERS: HeaderValue =
+    HeaderValue::from_static("Bearer, Basic realm=\"message-webhook-proxy\"");
 
 /// Headers that only answers to posts carry.
 pub(super) struct PostHeaders<'a> {
@@ -87,12 +94,13 @@ impl Reply {
         post: Option<PostHeaders<'_>>,
     ) -> HttpResponse {
         let plain = prefers_plain(request.headers());
+        let is_kept = is_worth_hiding(request);
         let (mut builder, body) = match self {
             Self::Receipt(receipt) if plain => {
                 (accepted(&receipt, PLAIN), BoxBody::new(receipt.to_line()))
             }
             Self::Receipt(receipt) => (accepted(&receipt, JSON), BoxBody::new(receipt.to_json())),
-            Self::Problem(problem) => refusal(&problem, plain, base),
+            Self::Problem(problem) => refusal(&problem, plain, base, is_kept),
             Self::Asset { asset, is_known } => asset_answer(asset, is_known),
             Self::Stream(events) => stream(events),
             Self::Options(allow) => {
@@ -105,8 +113,7 @@ impl Reply {
                 let mut builder = HttpResponse::Found();
                 builder.insert_header((header::LOCATION, location));
                 builder.insert_header((header::SET_COOKIE, cookie));
-                builder
-                    .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+                builder.insert_header((header::CACHE_CONTROL, NO_STORE));
                 (builder, BoxBody::new(()))
             }
             Self::Page(policy, body) => {
@@ -120,15 +127,11 @@ impl Reply {
         if let Ok(id) = HeaderValue::try_from(request_id) {
             builder.insert_header((REQUEST_ID, id));
         }
-        builder.insert_header((
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ));
-        if is_worth_hiding(request) {
-            let policy = HeaderValue::from_static("no-referrer");
-            builder.insert_header((header::REFERRER_POLICY, policy));
+        builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF));
+        if is_kept {
+            builder.insert_header((header::REFERRER_POLICY, NO_REFERRER));
             // A crawler that keeps the URL would come back to it.
-            builder.insert_header((ROBOTS, HeaderValue::from_static("noindex")));
+            builder.insert_header((ROBOTS, NOINDEX));
         }
         if let Some(post) = post {
             post.write(&mut builder);
@@ -139,7 +142,7 @@ impl Reply {
 
 impl PostHeaders<'_> {
     fn write(self, builder: &mut HttpResponseBuilder) {
-        builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        builder.insert_header((header::CACHE_CONTROL, NO_STORE));
         if !self.policy.is_empty() {
             builder.insert_header((RATE_LIMIT_POLICY, self.policy.clone()));
         }
@@ -163,7 +166,7 @@ fn is_worth_hiding(request: &HttpRequest) -> bool {
 fn shown(status: u16, media: &'static str, policy: HeaderValue) -> HttpResponseBuilder {
     let mut builder = HttpResponse::build(status_of(status));
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
-    builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    builder.insert_header((header::CACHE_CONTROL, NO_STORE));
     builder.insert_header((header::CONTENT_SECURITY_POLICY, policy));
     builder
 }
@@ -181,7 +184,12 @@ fn accepted(receipt: &Receipt, media: &'static str) -> HttpResponseBuilder {
     builder
 }
 
-fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, BoxBody) {
+fn refusal(
+    problem: &Problem,
+    plain: bool,
+    base: &str,
+    is_kept: bool,
+) -> (HttpResponseBuilder, BoxBody) {
     let mut builder = HttpResponse::build(problem.code.status());
     let (media, body) = if plain {
         (PLAIN, problem.to_line().into_bytes())
@@ -189,18 +197,17 @@ fn refusal(problem: &Problem, plain: bool, base: &str) -> (HttpResponseBuilder, 
         ("application/problem+json", problem.to_json(base))
     };
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media)));
-    builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
+    if is_kept {
+        builder.insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT));
+    }
     // Caches may keep a 404, a 405 or a 414 that does not forbid it, and some of these are answers to posts.
-    builder.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    builder.insert_header((header::CACHE_CONTROL, NO_STORE));
     if let Some(seconds) = problem.retry_after_s {
         builder.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }
     if problem.code == Code::Unauthorized {
-        let challenge = problem.challenge.unwrap_or(CALLERS);
-        builder.insert_header((
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(challenge),
-        ));
+        let challenge = problem.challenge.map_or(CALLERS, HeaderValue::from_static);
+        builder.insert_header((header::WWW_AUTHENTICATE, challenge));
     }
     if let Some(allow) = problem.allow {
         builder.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
@@ -245,7 +252,7 @@ fn stream(events: Body) -> (HttpResponseBuilder, BoxBody) {
     let mut builder = HttpResponse::Ok();
     builder
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(EVENTS)))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::CACHE_CONTROL, NO_STORE))
         .insert_header((header::CONTENT_SECURITY_POLICY, NO_CONTENT))
         // nginx would keep them until it has a few KiB.
         .insert_header((UNBUFFERED, HeaderValue::from_static("no")));

@@ -89,22 +89,29 @@ fn no_answer_runs_what_a_request_says() {
     let proxy = Proxy::start(&[]);
     let script = "/post/channel/%3Cscript%3Ealert(1)%3C%2Fscript%3E/msg/%20";
 
-    for response in [
+    let posted = proxy.request(
+        "POST",
+        script,
+        &[("Accept", "text/html"), ("X-Request-Id", "<script>")],
+    );
+    // JSON that no browser comes back to: `nosniff` is enough.
+    assert_eq!(posted.header("Content-Security-Policy"), None);
+    assert_eq!(
+        posted.header("Content-Type"),
+        Some("application/problem+json")
+    );
+
+    let visited = [
         proxy.request("GET", "/", &[("Accept", "text/html")]),
-        proxy.request(
-            "POST",
-            script,
-            &[("Accept", "text/html"), ("X-Request-Id", "<script>")],
-        ),
         proxy.get("/<script>alert(1)</script>"),
-    ] {
+        proxy.post(&format!("{script}?dry=2")),
+    ];
+    for response in &visited {
+        let policy = response.header("Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    }
+    for response in visited.iter().chain([&posted]) {
         assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"));
-        assert!(
-            response
-                .header("Content-Security-Policy")
-                .unwrap()
-                .starts_with("default-src 'none'")
-        );
         // The page's own is a file of this proxy.
         let text = response
             .text()
