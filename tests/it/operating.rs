@@ -104,7 +104,7 @@ fn no_answer_runs_what_a_request_says() {
     let visited = [
         proxy.request("GET", "/", &[("Accept", "text/html")]),
         proxy.get("/<script>alert(1)</script>"),
-        proxy.post(&format!("{script}?dry=2")),
+        proxy.post(format!("{script}?dry=2")),
     ];
     for response in &visited {
         let policy = response.header("Content-Security-Policy").unwrap();
