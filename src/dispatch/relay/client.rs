@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Uri, Version};
+use tokio::time::{Instant, timeout_at};
 
 use super::{RelayAnswer, RelayError, RelayRequest, end_to_end};
 use crate::clock::Clock;
@@ -40,24 +41,31 @@ impl RelayClient {
         }
     }
 
-    /// Sends a request to the internal API and reads the whole answer. The caller keeps the deadline.
+    /// Sends a request to the internal API and reads the answer, or what there is of it when the time is over.
     pub(super) async fn send(
         &self,
         request: &RelayRequest,
         uri: &Uri,
+        time: Duration,
     ) -> Result<RelayAnswer, RelayError> {
+        let until = Instant::from(self.clock.now() + time);
         let client = self.client.borrow().clone();
         let mut call = client.request(request.method.clone(), uri);
         for (name, value) in &request.headers {
             call.headers_mut().append(name.clone(), value.clone());
         }
-        let sent = call.send_body(request.body.clone()).await;
+        let sent = timeout_at(until, call.send_body(request.body.clone())).await;
+        let sent = sent.map_err(|_| RelayError::TimedOut)?;
         let mut response = sent.map_err(|error| without_answer(&error))?;
         self.renew_after(&response);
         if response.status().is_informational() {
             return Err(RelayError::Unusable);
         }
-        let (body, is_whole) = read(&mut response).await;
+        let read = timeout_at(until, read(&mut response)).await;
+        let (body, cut) = match read.unwrap_or(Err(RelayError::TimedOut)) {
+            Ok(body) => (body, None),
+            Err(error) => (Bytes::new(), Some(error)),
+        };
         Ok(RelayAnswer {
             status: response.status().as_u16(),
             headers: without_origin(end_to_end(response.headers()), uri),
@@ -65,7 +73,7 @@ impl RelayClient {
                 self.clock.unix()
             }),
             body,
-            is_whole,
+            cut,
         })
     }
 
@@ -124,9 +132,9 @@ fn without_answer(error: &SendRequestError) -> RelayError {
     }
 }
 
-/// The body, and whether that is all of it. awc does not tell when a body breaks off, so it is measured; one in chunks that
-/// breaks off passes for whole.
-async fn read<S>(response: &mut ClientResponse<S>) -> (Bytes, bool)
+/// The whole body. awc does not tell when a body breaks off, so it is measured; one in chunks that breaks off passes for
+/// whole.
+async fn read<S>(response: &mut ClientResponse<S>) -> Result<Bytes, RelayError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
@@ -140,12 +148,15 @@ where
             Ok(chunk) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => {
                 body.extend_from_slice(&chunk);
             }
-            _ => return (Bytes::new(), false),
+            _ => return Err(RelayError::Unusable),
         }
     }
     let is_bodiless = matches!(response.status().as_u16(), 204 | 304);
     let is_whole = is_bodiless || announced.is_none_or(|length| length == body.len());
-    (body.freeze(), is_readable && is_whole)
+    match is_readable && is_whole {
+        true => Ok(body.freeze()),
+        false => Err(RelayError::Unusable),
+    }
 }
 
 /// A redirect of the internal API to itself is passed back as one to the same host, which then is the proxy's: nobody is to

@@ -39,8 +39,8 @@ pub struct RelayAnswer {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, byte for byte.
     pub body: Bytes,
-    /// Whether that is all of it; a status says whether the request was accepted even if it is not.
-    pub is_whole: bool,
+    /// Why there is no body, if it broke off; the status says whether the request was accepted all the same.
+    pub cut: Option<RelayError>,
     /// `Retry-After` as a wait, as platforms' answers have it.
     pub retry_after: Option<Duration>,
 }
@@ -74,10 +74,7 @@ impl Dispatcher {
     ) -> Option<Result<RelayAnswer, RelayError>> {
         let answer = self.exchange(request, budget).await?;
         self.note_relayed_now(&answer);
-        Some(answer.and_then(|answer| match answer.is_whole {
-            true => Ok(answer),
-            false => Err(RelayError::Unusable),
-        }))
+        Some(answer.and_then(|answer| answer.cut.map_or(Ok(answer), Err)))
     }
 
     async fn exchange(
@@ -91,11 +88,6 @@ impl Dispatcher {
             // It was a request's target, so the two together are one.
             Err(_) => return Some(Err(RelayError::Unusable)),
         };
-        let answer = client.send(request, &uri);
-        Some(
-            tokio::time::timeout(budget, answer)
-                .await
-                .unwrap_or(Err(RelayError::TimedOut)),
-        )
+        Some(client.send(request, &uri, budget).await)
     }
 }

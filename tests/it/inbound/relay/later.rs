@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{EVENTS, INTERACTIVITY, send, setup, signature};
 use crate::store::{assert_refused, attempts, eventually, listed, receipt, wait_for_status};
+use crate::support::reply::Then;
 use crate::support::{Faults, Folder, Gate, Proxy, Reply, Request, Response, Setup, Upstream};
 
 /// The internal API, and a proxy with an outbox before it.
@@ -226,15 +227,18 @@ fn what_cannot_be_an_answer_is_tried_again_and_counted_as_ambiguous() {
 
 /// A status is the internal API's word, whatever becomes of the text behind it.
 #[test]
-fn an_answer_that_is_cut_or_too_long_accepts_all_the_same() {
+fn an_answer_that_is_cut_or_too_long_or_halts_accepts_all_the_same() {
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
     let replies = [
-        Reply::text(200, "cut").header("Content-Length", "9"),
+        Reply::text(200, "cut")
+            .header("Content-Length", "9")
+            .then(Then::Close),
         Reply::endless_body(),
-        Reply::raw("HTTP/1.1 200 OK\r\n\r\nfor ever and ever"),
+        Reply::raw("HTTP/1.1 200 OK\r\n\r\nfor ever and ever").then(Then::Close),
+        Reply::raw(half).then(Then::Stall),
     ];
     let stages = replies.map(|reply| {
-        let then = reply.then(crate::support::reply::Then::Close);
-        let stage = Stage::answering(vec![then], &[]);
+        let stage = Stage::answering(vec![reply], &[("UPSTREAM_TIMEOUT", "1s")]);
         told(&stage.proxy, 1);
         stage
     });
