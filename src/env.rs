@@ -163,8 +163,10 @@ pub fn read_at_most(path: &Path, max_bytes: u64) -> std::io::Result<Option<Vec<u
 
 fn read_secret(path: &Path) -> Result<String, String> {
     let unreadable = |e: std::io::Error| format!("cannot read the file: {e}");
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_SECRET_FILE_BYTES {
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    let size = found.len();
+    // A folder has a size as well, and that is not what is wrong with it.
+    if found.is_file() && size > MAX_SECRET_FILE_BYTES {
         return Err(format!(
             "the file has {size} bytes, at most {MAX_SECRET_FILE_BYTES} are read"
         ));

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::support::{Proxy, Refused, Setup, log_message, unique};
+use crate::support::{Folder, Proxy, Refused, Setup, log_message, unique};
 
 const SECRET: &str = "Kq3vT8wZpL5nX2rY";
 const KEY: &str = "3f9a1c7be2d84056a1b7c3d9e5f20864";
@@ -523,8 +523,13 @@ fn a_file_that_gives_no_secret_is_a_fault() {
         "PROXY_TOKENS_FILE",
         "70000 bytes",
     );
+    let folder = Folder::new();
+    for number in 0..400 {
+        let name = format!("{number:0>250}");
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
     assert_fault(
-        &[("PROXY_TOKENS_FILE", "/tmp")],
+        &[("PROXY_TOKENS_FILE", folder.path().to_str().unwrap())],
         "PROXY_TOKENS_FILE",
         "cannot read the file",
     );
