@@ -21,7 +21,7 @@ use crate::telemetry;
 mod command;
 mod descriptors;
 
-pub use command::{CommandSettings, parse_for_commands, parse_platforms};
+pub use command::{CommandSettings, parse_for_commands, parse_for_healthcheck, parse_platforms};
 pub use descriptors::Short;
 use descriptors::{Needs, Shares};
 

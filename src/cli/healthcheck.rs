@@ -21,8 +21,8 @@ pub(super) fn command() -> Command {
 
 /// Asks `/health` of the proxy that this environment describes.
 pub(super) fn run(env: Env) -> Exit {
-    let settings = match config::parse(env) {
-        Ok(settings) => settings.http,
+    let settings = match config::parse_for_healthcheck(env) {
+        Ok(settings) => settings,
         Err(faults) => return refuse(&faults),
     };
     let address = own_address(&settings);

@@ -60,14 +60,9 @@ pub fn parse_for_commands(mut env: Env) -> Result<CommandSettings, Faults> {
     let mut reader = Reader::new(&env, faults);
     let vars: Vars = reader.vars();
     let credentials: Credentials = reader.vars();
-    // Whether the server may listen there without tokens is the server's question.
-    let anybody = caller::Settings {
-        allow_anonymous: true,
-        ..caller::Settings::default()
-    };
     let keys = SigningKeys::parse(credentials.keys.as_deref().unwrap_or_default());
     let settings = CommandSettings {
-        http: http::Settings::read(&mut reader, &anybody),
+        http: http::Settings::read(&mut reader, &anybody()),
         keys: keys.unwrap_or_else(|faults| {
             let mut note = |fault| reader.fault("SIGNING_KEYS", fault);
             faults.iter().for_each(&mut note);
@@ -84,6 +79,33 @@ pub fn parse_for_commands(mut env: Env) -> Result<CommandSettings, Faults> {
         Ok(settings)
     } else {
         Err(faults)
+    }
+}
+
+/// Reads where the proxy of this environment listens, and nothing else: a secret's file that is gone by now does not mean
+/// that the process which read it is dead.
+///
+/// # Errors
+/// Every fault, one line each.
+pub fn parse_for_healthcheck(mut env: Env) -> Result<http::Settings, Faults> {
+    let others = super::all_vars().filter(|var| !["HOST", "PORT"].contains(&var.name));
+    env.forget(others.map(|var| var.name));
+    let mut faults = Faults::default();
+    env.settle(super::all_vars(), &mut faults);
+    let mut reader = Reader::new(&env, faults);
+    let settings = http::Settings::read(&mut reader, &anybody());
+    let faults = reader.finish();
+    match faults.lines().is_empty() {
+        true => Ok(settings),
+        false => Err(faults),
+    }
+}
+
+/// Whether the server may listen there without tokens is the server's question.
+fn anybody() -> caller::Settings {
+    caller::Settings {
+        allow_anonymous: true,
+        ..caller::Settings::default()
     }
 }
 
