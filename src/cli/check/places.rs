@@ -6,11 +6,12 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 use super::{Finding, State};
 use crate::dispatch::OutboxSettings;
 use crate::dispatch::relay::settings::RelaySettings;
+use crate::domain::address::is_off_limits;
 use crate::domain::web_url::WebUrl;
 
 /// What every SQLite database begins with (<https://www.sqlite.org/fileformat.html>, 1.3.1).
@@ -87,11 +88,17 @@ pub(super) async fn relay(settings: &RelaySettings, timeout: Duration) -> Findin
         return Finding::new(name, State::Wrong, "it names no host");
     };
     let shown = format!("{host}:{port}");
-    let connected = tokio::time::timeout(timeout, TcpStream::connect((host.as_str(), port))).await;
+    let connected = tokio::time::timeout(timeout, connect(&host, port)).await;
     let why = match connected {
-        Ok(Ok(_)) => {
+        Ok(Ok(true)) => {
             let detail = format!("{shown} takes connections; nothing was sent");
             return Finding::new(name, State::Ok, detail);
+        }
+        Ok(Ok(false)) => {
+            let detail = format!(
+                "{shown} is a link-local address or a cloud's metadata service, where nothing is ever sent; mend RELAY_URL"
+            );
+            return Finding::new(name, State::Wrong, detail);
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer in time".to_owned(),
@@ -99,6 +106,16 @@ pub(super) async fn relay(settings: &RelaySettings, timeout: Duration) -> Findin
     let detail =
         format!("{shown} takes no connection ({why}); start the internal API, or mend RELAY_URL");
     Finding::new(name, State::Unavailable, detail)
+}
+
+/// Connects as the relay does; `false` where it never would.
+async fn connect(host: &str, port: u16) -> std::io::Result<bool> {
+    let found = lookup_host((host, port)).await?;
+    let allowed: Vec<_> = found.filter(|to| !is_off_limits(to.ip())).collect();
+    if allowed.is_empty() {
+        return Ok(false);
+    }
+    TcpStream::connect(&*allowed).await.map(|_| true)
 }
 
 fn authority(base: &WebUrl) -> Option<(String, u16)> {

@@ -163,6 +163,19 @@ fn the_internal_api_is_connected_to_and_sent_nothing() {
     assert!(api.requests().is_empty());
 }
 
+/// E1: as the relay does, so that `check` promises nothing that it will not do.
+#[test]
+fn an_internal_api_at_a_metadata_service_is_not_connected_to() {
+    for host in ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"] {
+        let ended = check(Proxy::setup().set("RELAY_URL", format!("http://{host}")));
+
+        assert_eq!(ended.code, 78, "{host}: {}", ended.stdout);
+        let found = row(&ended.stdout, "RELAY_URL");
+        assert_eq!(found[0], "wrong", "{host}");
+        assert!(ended.stdout.contains("nothing is ever sent"), "{host}");
+    }
+}
+
 /// A name that is there twice (rotation) is said once, wherever its tokens stand.
 #[test]
 fn who_may_post_is_said_by_name() {
