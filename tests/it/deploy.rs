@@ -175,7 +175,7 @@ fn environment() -> Vec<(&'static str, String, String)> {
 fn every_file_starts_the_same_binary() {
     assert_eq!(exec_form(&in_image("ENTRYPOINT")), [IN_IMAGE]);
     assert_eq!(exec_form(&in_image("CMD")), ["serve"]);
-    assert_eq!(PROCFILE.trim_end(), format!("web: {BINARY}"));
+    assert!(PROCFILE.trim_end().ends_with(&format!(" {BINARY} serve")));
     assert_eq!(in_unit("ExecStart"), [format!("{IN_IMAGE} serve")]);
     assert_eq!(compose("image"), [BINARY]);
 
@@ -239,6 +239,22 @@ fn the_container_listens_on_every_address_and_the_default_port() {
     assert_eq!(in_image("EXPOSE"), port);
     assert_eq!(compose("ports.-"), [format!("127.0.0.1:{port}:{port}")]);
     assert!(in_unit("Environment").contains(&format!("PORT={port}").as_str()));
+}
+
+/// A router reaches a dyno from outside, so on loopback it would never be up; who sets HOST has thought of it.
+#[test]
+fn the_procfile_listens_where_a_router_reaches_it() {
+    let command = PROCFILE.trim_end().strip_prefix("web: ").unwrap();
+    let settings = command.strip_suffix(&format!("{BINARY} serve")).unwrap();
+    let host = |env: &[(&str, &str)]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{settings} printenv HOST")]);
+        let said = shell.env_remove("HOST").envs(env.iter().copied()).output();
+        String::from_utf8(said.unwrap().stdout).unwrap()
+    };
+
+    assert_eq!(host(&[]), "0.0.0.0\n");
+    assert_eq!(host(&[("HOST", "::")]), "::\n");
 }
 
 #[test]
