@@ -50,7 +50,8 @@ impl RelayClient {
     ) -> Result<RelayAnswer, RelayError> {
         let until = Instant::from(self.clock.now() + time);
         let client = self.client.borrow().clone();
-        let mut call = client.request(request.method.clone(), uri);
+        // With it, awc adds an Accept-Encoding that the sender has not sent.
+        let mut call = client.request(request.method.clone(), uri).no_decompress();
         for (name, value) in &request.headers {
             call.headers_mut().append(name.clone(), value.clone());
         }

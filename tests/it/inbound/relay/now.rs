@@ -246,6 +246,18 @@ fn an_answer_that_is_too_large_is_not_passed_back_in_part() {
     }
 }
 
+/// What the sender has not said the internal API does not hear: it might choose its answer by it.
+#[test]
+fn nothing_is_added_by_which_an_answer_is_chosen() {
+    let stage = Stage::new(Reply::status(200));
+
+    stage.act("payload=%7B%7D");
+
+    for name in ["Accept", "Accept-Encoding", "User-Agent", "Connection"] {
+        assert_eq!(stage.api.requests()[0].header(name), None, "{name}");
+    }
+}
+
 /// E3: the second server sees nothing; and the platform is not told where the first one is.
 #[test]
 fn a_redirect_is_passed_back_and_not_followed() {
