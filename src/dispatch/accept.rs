@@ -232,7 +232,8 @@ impl Desk {
     }
 }
 
-/// The row of a delivery that has ended; `None` for one that has a row already, or was not taken.
+/// The row of a delivery that has ended, or for which there was no room beside others that wait; `None` for one that
+/// has a row already.
 fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox::Delivery> {
     if sent.is_stored() {
         return None;
@@ -252,8 +253,24 @@ fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox
             posted: None,
             failure: Some(failure.clone()),
         },
-        Sent::Queued(_) | Sent::NotStored { .. } => return None,
+        Sent::NotStored { error, .. } => Attempt {
+            taken: 0,
+            posted: None,
+            failure: Some(error.failure()),
+        },
+        Sent::Queued(_) => return None,
     };
+    let mut progress = attempt.progress(Progress::default(), now_ms);
+    progress.settled_ms = now_ms;
+    if let Sent::NotStored {
+        attempts,
+        may_be_posted,
+        ..
+    } = sent
+    {
+        progress.attempts = *attempts;
+        progress.ambiguous = u32::from(*may_be_posted);
+    }
     Some(outbox::Delivery {
         place,
         lane: ready.lane,
@@ -263,9 +280,6 @@ fn settled(place: u16, ready: &Ready, sent: &Sent, now_ms: u64) -> Option<outbox
         } else {
             State::Failed
         },
-        progress: Progress {
-            settled_ms: now_ms,
-            ..attempt.progress(Progress::default(), now_ms)
-        },
+        progress,
     })
 }

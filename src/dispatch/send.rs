@@ -75,6 +75,7 @@ impl Dispatcher {
         let Some(desk) = &self.desk else {
             return Sent::NotStored {
                 error: StoreError::Closed.into(),
+                attempts: 0,
                 may_be_posted: false,
             };
         };
@@ -168,10 +169,12 @@ impl Dispatcher {
             Ok(Ok(_)) => Sent::Queued(Reason::BackendUnavailable),
             Ok(Err(error)) => Sent::NotStored {
                 error,
+                attempts: 1,
                 may_be_posted: true,
             },
             Err(_) => Sent::NotStored {
                 error: StoreError::Closed.into(),
+                attempts: 1,
                 may_be_posted: true,
             },
         }
@@ -211,7 +214,7 @@ impl Dispatcher {
             reason: progress.reason.or(progress_of(reason).reason),
             ..progress
         };
-        let may_be_posted = progress.ambiguous > 0;
+        let (attempts, may_be_posted) = (progress.attempts, progress.ambiguous > 0);
         let entry = waiting(place, ready, progress);
         let message = message(letter, vec![entry], self.unix_ms());
         let stored = self.store(desk, message, release, Room::Max).await;
@@ -219,6 +222,7 @@ impl Dispatcher {
             desk.queue.promise(&caller);
             return Sent::NotStored {
                 error,
+                attempts,
                 may_be_posted,
             };
         }

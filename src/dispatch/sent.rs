@@ -1,6 +1,6 @@
 //! What became of a message by the time its caller is answered.
 
-use crate::domain::delivery::{Failure, Posted};
+use crate::domain::delivery::{Failure, Later, Posted};
 use crate::outbox::StoreError;
 
 /// What became of a message at one destination by the time the caller is answered.
@@ -30,7 +30,9 @@ pub enum Sent {
     NotStored {
         /// Why.
         error: NotStored,
-        /// Whether an attempt before may have posted it.
+        /// How often it was tried before.
+        attempts: u32,
+        /// Whether such an attempt may have posted it.
         may_be_posted: bool,
     },
 }
@@ -69,6 +71,15 @@ pub enum NotStored {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl NotStored {
+    /// How a destination ended whose message has no room, beside others that have it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let detail = format!("it could not be delivered now, and not stored: {self}");
+        Failure::later(Later::Unavailable, None, detail)
+    }
 }
 
 impl Reason {

@@ -273,10 +273,10 @@ impl Delivery {
             Sent::NotStored {
                 error,
                 may_be_posted,
+                ..
             } => {
                 let doubt = if *may_be_posted { MAY_BE_POSTED } else { "" };
-                let detail =
-                    format!("it could not be delivered now, and not stored: {error}{doubt}");
+                let detail = format!("{}{doubt}", error.failure());
                 let failure = Failure::later(Later::Unavailable, None, detail);
                 (entry.failed(&failure, None), Some(failure))
             }

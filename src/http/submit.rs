@@ -184,6 +184,7 @@ impl Request<'_> {
             Some(Sent::NotStored {
                 error,
                 may_be_posted,
+                ..
             }),
         ] = &*sent
         {
@@ -292,6 +293,7 @@ fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent
         (Ok(ready), sent) => {
             let sent = sent.unwrap_or(Sent::NotStored {
                 error: StoreError::Closed.into(),
+                attempts: 0,
                 may_be_posted: false,
             });
             Delivery::sent(ready, &sent, parts.len())

@@ -1,7 +1,7 @@
 //! An alias with several destinations: one receipt, one entry for each, whatever became of them.
 
 use super::{Pair, entries, id, reason};
-use crate::store::{assert_refused, listed, queue, receipt, setup, wait_for_status};
+use crate::store::{assert_refused, eventually, listed, queue, receipt, setup, wait_for_status};
 use crate::support::{Folder, Mattermost, Response, Slack};
 
 const TEXT: &str = "for both of them";
@@ -220,6 +220,32 @@ fn what_has_no_room_for_the_one_that_waits_is_partly_rejected() {
     assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
     assert_eq!(entries(&answer.json()), both("delivered", "failed"));
     assert_eq!(pair.posts(), (1, 0));
+}
+
+/// Both want the only room. Without an entry of the one that did not get it the receipt comes to say that the message was
+/// delivered, of a post that was told to be partly rejected.
+#[test]
+fn what_had_no_room_for_one_destination_has_a_receipt_that_says_so() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.chat.down();
+    pair.slack.down();
+
+    let answer = post(&pair, "1");
+    let kept = receipt(&pair.proxy, &id(&answer));
+    pair.chat.up();
+    pair.slack.up();
+
+    assert_eq!(answer.verdict(), (502, "partly-rejected".to_owned()));
+    assert_eq!(entries(&kept), entries(&answer.json()));
+    eventually("the one that waited is delivered", || {
+        pair.posts() == (1, 0) || pair.posts() == (0, 1)
+    });
+    let after = wait_for_status(&pair.proxy, &id(&answer), "failed");
+    assert_eq!(entries(&after).len(), 2);
+    let again = format!("/deliveries/{}/retry", id(&answer));
+    assert_eq!(pair.proxy.post(again).status, 200);
+    wait_for_status(&pair.proxy, &id(&answer), "delivered");
+    assert_eq!(pair.posts(), (1, 1));
 }
 
 #[test]
