@@ -16,6 +16,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use crate::domain::delivery::{Failure, Post, Refusal};
 use crate::outbox::{Kind, Lane, Retention, Row, Settled, State};
 
+use super::ends::{expired, unreadable};
 use super::queue::schedule::{Next, Release};
 use super::queue::{Callers, Ended, Key, Queue};
 use super::relay::later;
@@ -249,7 +250,7 @@ impl Courier {
             Ok(ready) if first.delivery.to.kind == Kind::Name => return Step::Moved(ready),
             Ok(ready) => ready,
             Err(failure) => {
-                self.note_look_up(first, &failure);
+                self.note_not_sent(first, &failure);
                 let taken = usize::from(first.delivery.progress.parts_taken);
                 return self.after(lane, &rows[..1], Attempt::failed(failure, taken), now_ms);
             }
@@ -264,7 +265,10 @@ impl Courier {
         let parts = ready.render(&post);
         let from = usize::from(first.delivery.progress.parts_taken).min(parts.len());
         let number = self.desk.queue.failures(lane).saturating_add(1);
-        let attempt = self.dispatcher.attempt(&ready, &parts, from, number).await;
+        let attempt = self
+            .dispatcher
+            .attempt(&ready, &parts, count, from, number)
+            .await;
         let now_ms = self.dispatcher.unix_ms();
         if !self.desk.queue.take_doubt(lane, first.seq) {
             return self.after(lane, &rows[..count], attempt, now_ms);
@@ -309,10 +313,20 @@ impl Courier {
     }
 
     /// A look-up that fails says of the platform what a post would have. That it succeeds may be remembered.
-    fn note_look_up(&self, row: &Row, failure: &Failure) {
+    fn note_not_sent(&self, row: &Row, failure: &Failure) {
         let platforms = &self.dispatcher.shared;
+        let to = &row.delivery.to;
+        platforms.metrics.not_sent(&to.backend, failure);
+        tracing::warn!(
+            backend = to.backend,
+            channel = to.target,
+            delivery = %row.id,
+            failure = failure.word(),
+            reason = %failure,
+            "not sent"
+        );
         let is_passing = !matches!(failure, Failure::Refused { .. });
-        let gateway = platforms.gateway(&row.delivery.to);
+        let gateway = platforms.gateway(to);
         if let Some(gateway) = gateway.filter(|_| is_passing) {
             let now = platforms.clock.now();
             self.desk.queue.note(gateway, sign(Some(failure)), now);
@@ -388,6 +402,8 @@ impl Courier {
         let key = (row.id, row.delivery.place);
         let callers = self.desk.queue.callers(key);
         self.desk.queue.forget_doubt(row.delivery.lane, row.seq);
+        let metrics = &self.dispatcher.shared.metrics;
+        metrics.not_sent(&row.delivery.to.backend, &failure);
         tracing::warn!(delivery = %row.id, failure = failure.word(), "delivery given up");
         let (settled, ended) = given_up(row, failure, now_ms);
         Step::Settle {
@@ -421,18 +437,4 @@ impl Attempt {
             failure: Some(failure),
         }
     }
-}
-
-fn expired(row: &Row) -> Failure {
-    let last = row.delivery.progress.error.as_deref();
-    let detail = format!(
-        "it waited longer than DELIVER_MAX_AGE; the last attempt: {}",
-        last.unwrap_or("none")
-    );
-    Failure::refused(Refusal::Expired, "", detail)
-}
-
-fn unreadable() -> Failure {
-    let detail = "another version of the program stored it in a form that this one does not read; start that version again, or drop this delivery";
-    Failure::refused(Refusal::Unreadable, "", detail)
 }

@@ -51,7 +51,7 @@ impl Dispatcher {
     pub async fn deliver(&self, ready: &Ready, parts: &[Part], deadline: Instant) -> Outcome {
         let started = self.shared.clock.now();
         if let Err(failure) = self.has_time_for(ready, parts.len(), started, deadline) {
-            self.note(ready, Some(&failure), started);
+            self.note(ready, Some(&failure), 1, started);
             return Outcome {
                 result: Err(failure),
                 parts_taken: 0,
@@ -64,7 +64,7 @@ impl Dispatcher {
                     first.get_or_insert(posted);
                 }
                 Err(failure) => {
-                    self.note(ready, Some(&failure), started);
+                    self.note(ready, Some(&failure), 1, started);
                     return Outcome {
                         result: Err(failure),
                         parts_taken: index,
@@ -72,7 +72,7 @@ impl Dispatcher {
                 }
             }
         }
-        self.note(ready, None, started);
+        self.note(ready, None, 1, started);
         Outcome {
             result: Ok(first.unwrap_or_default()),
             parts_taken: parts.len(),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::schedule::Sign;
 use crate::domain::delivery::{Failure, Later, Refusal};
+use crate::outbox::Row;
 
 /// What the end of an attempt says about its gateway.
 pub(super) fn sign(failure: Option<&Failure>) -> Sign {
@@ -52,4 +53,18 @@ pub(super) fn look_up_timed_out(backend: &str) -> Failure {
         None,
         format!("{backend}: it did not answer in time"),
     )
+}
+
+pub(super) fn expired(row: &Row) -> Failure {
+    let last = row.delivery.progress.error.as_deref();
+    let detail = format!(
+        "it waited longer than DELIVER_MAX_AGE; the last attempt: {}",
+        last.unwrap_or("none")
+    );
+    Failure::refused(Refusal::Expired, "", detail)
+}
+
+pub(super) fn unreadable() -> Failure {
+    let detail = "another version of the program stored it in a form that this one does not read; start that version again, or drop this delivery";
+    Failure::refused(Refusal::Unreadable, "", detail)
 }

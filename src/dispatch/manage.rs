@@ -51,6 +51,7 @@ impl Dispatcher {
         let rows = desk.store.find(id).await?;
         let failure = Failure::refused(Refusal::Dropped, "", "an operator dropped it");
         let now_ms = self.unix_ms();
+        let metrics = &self.shared.metrics;
         let waiting = || rows.iter().filter(is_in(State::Waiting));
         let (settled, ended): (Vec<_>, Vec<_>) = waiting()
             .map(|row| given_up(row, failure.clone(), now_ms))
@@ -61,6 +62,7 @@ impl Dispatcher {
             desk.queue.callers(key).tell(&ended);
             desk.queue.forget_doubt(row.delivery.lane, row.seq);
             desk.queue.leave(row.delivery.lane, 1);
+            metrics.not_sent(&row.delivery.to.backend, &failure);
             tracing::info!(delivery = %row.id, "delivery dropped");
         }
         Ok(())

@@ -212,8 +212,8 @@ impl Platforms {
         })
     }
 
-    fn count_delivered(&self) {
-        self.delivered.fetch_add(1, Ordering::Relaxed);
+    fn count_delivered(&self, messages: u32) {
+        self.delivered.fetch_add(messages.into(), Ordering::Relaxed);
     }
 
     /// Lent, not cloned: all workers share the count of its owners, and would wait for each other.
@@ -371,7 +371,7 @@ impl Dispatcher {
         join_all(checks).await
     }
 
-    fn note(&self, ready: &Ready, failure: Option<&Failure>, started: Instant) {
+    fn note(&self, ready: &Ready, failure: Option<&Failure>, messages: u32, started: Instant) {
         let now = self.shared.clock.now();
         let took = now.saturating_duration_since(started);
         // That a caller waits less than a call may take says nothing about the platform.
@@ -383,9 +383,10 @@ impl Dispatcher {
         if let Some(desk) = &self.desk {
             desk.queue.note(ready.gateway(), sign(failure), now);
         }
-        self.shared.metrics.delivery(ready.backend, failure, took);
+        let metrics = &self.shared.metrics;
+        metrics.delivery(ready.backend, failure, messages, took);
         if failure.is_none() {
-            self.shared.count_delivered();
+            self.shared.count_delivered(messages);
         }
         if let Some(failure) = failure {
             self.shared.installations.note(failure);

@@ -37,10 +37,12 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// One attempt at the parts from `from` on, in order, each tried once. The first one's turn was taken before.
+    /// So many `messages` are in them.
     pub(super) async fn attempt(
         &self,
         ready: &Ready,
         parts: &[Part],
+        messages: usize,
         from: usize,
         number: u32,
     ) -> Attempt {
@@ -73,13 +75,14 @@ impl Dispatcher {
                 }
             }
         }
-        self.note(ready, attempt.failure.as_ref(), started);
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.note(ready, attempt.failure.as_ref(), messages, started);
         attempt
     }
 
     /// The same, for a future that outlives its request.
     pub(super) async fn attempt_owned(self: Arc<Self>, ready: Ready, parts: Vec<Part>) -> Attempt {
-        self.attempt(&ready, &parts, 0, 1).await
+        self.attempt(&ready, &parts, 1, 0, 1).await
     }
 
     /// Writes what came of an attempt that went on after its caller was answered.

@@ -49,7 +49,7 @@ impl Metrics {
         let delivery_seconds = HistogramVec::new(
             HistogramOpts::new(
                 "delivery_seconds",
-                "time to deliver one message to one destination, waits included",
+                "time of one attempt at one destination, all parts and the waits between them included",
             )
             .buckets(SECONDS.to_vec()),
             &["backend"],
@@ -81,7 +81,7 @@ impl Metrics {
             deliveries: counters(
                 &registry,
                 "deliveries_total",
-                "deliveries by backend and result",
+                "messages by backend and what became of them at an attempt, or without one",
                 ["backend", "result"],
             )?,
             inbound: counters(
@@ -128,12 +128,26 @@ impl Metrics {
         self.posts.count([caller], IntCounter::inc);
     }
 
-    /// A delivery ended.
-    pub fn delivery(&self, backend: &str, failure: Option<&Failure>, took: Duration) {
+    /// An attempt ended, at one post with so many messages in it.
+    pub fn delivery(
+        &self,
+        backend: &str,
+        failure: Option<&Failure>,
+        messages: u32,
+        took: Duration,
+    ) {
         let result = failure.map_or("delivered", Failure::word);
-        self.deliveries.count([backend, result], IntCounter::inc);
+        self.deliveries.count([backend, result], |counter| {
+            counter.inc_by(messages.into());
+        });
         self.delivery_seconds
             .count([backend], |seconds| seconds.observe(took.as_secs_f64()));
+    }
+
+    /// A message was not sent, or not any more: that took no time.
+    pub fn not_sent(&self, backend: &str, failure: &Failure) {
+        let labels = [backend, failure.word()];
+        self.deliveries.count(labels, IntCounter::inc);
     }
 
     /// A platform's request was answered, or not let in.

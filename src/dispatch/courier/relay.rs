@@ -4,7 +4,8 @@ use crate::dispatch::queue::schedule::Release;
 use crate::dispatch::relay::stored;
 use crate::outbox::{Lane, Row};
 
-use super::{Courier, Step, unreadable};
+use super::{Courier, Step};
+use crate::dispatch::ends::unreadable;
 
 impl Courier {
     /// Tries to relay the first of a lane; nothing is ever folded into it.

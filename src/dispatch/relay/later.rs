@@ -107,9 +107,9 @@ impl Dispatcher {
             desk.queue.note(GATEWAY, sign, now);
         }
         let took = now.saturating_duration_since(started);
-        self.shared.metrics.delivery(BACKEND, failure, took);
+        self.shared.metrics.delivery(BACKEND, failure, 1, took);
         let Some(failure) = failure else {
-            self.shared.count_delivered();
+            self.shared.count_delivered(1);
             return;
         };
         let wait = failure.retry_after();

@@ -4,6 +4,7 @@
 //! `cargo test --test it outbox` runs these alone. That nothing is lost when disks, clocks, platforms or processes fail
 //! is shown in `store`.
 
+mod counted;
 mod deliveries;
 mod folding;
 mod kept;
