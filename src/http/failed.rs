@@ -12,8 +12,9 @@ pub(super) const RETRY_AFTER_S: u64 = 5;
 
 /// The problem of a message that was not delivered everywhere.
 pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
-    let passing =
-        |failure: &Failure| matches!(failure, Failure::Later { .. } | Failure::Unknown { .. });
+    let passing = |failure: &Failure| {
+        matches!(failure, Failure::Later { .. } | Failure::Unknown { .. }) || has_expired(failure)
+    };
     let is_begun = receipt.deliveries.iter().any(Delivery::is_begun);
     let problem = match (receipt.deliveries.len(), failures) {
         (1, [failure]) => Problem {
@@ -62,8 +63,20 @@ pub(super) fn code_of(failure: &Failure) -> Code {
             reason: Refusal::TooLong,
             ..
         } => Code::MessageTooLong,
+        _ if has_expired(failure) => Code::BackendUnavailable,
         Failure::Refused { .. } => Code::BackendRejected,
     }
+}
+
+/// Whether it only took too long: the platform never said no.
+fn has_expired(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Refused {
+            reason: Refusal::Expired,
+            ..
+        }
+    )
 }
 
 /// The same of a failure that was stored, by its word ([`Failure::word`]).
@@ -71,7 +84,6 @@ pub(super) fn code_of_word(word: &str) -> Code {
     match word {
         "unknown-channel" => Code::UnknownChannel,
         "too-long" => Code::MessageTooLong,
-        // The platform never said no.
         "expired" => Code::BackendUnavailable,
         _ => Code::BackendRejected,
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, id, waiting};
+use super::{Pair, Stage, id, waiting};
 use crate::store::{
     attempts, eventually, hold, listed, queue, receipt, sends, setup, shown, wait_for_status,
 };
@@ -279,4 +279,23 @@ fn a_receipt_goes_when_its_time_is_over() {
     assert!(dropped.status < 300, "{}", dropped.text());
     assert_eq!(kept["status"], "queued");
     assert_eq!(shown(&stage.chat, &stage.builds).len(), 1);
+}
+
+/// The platform never said no, so 502 would tell a caller who is still there not to try again.
+#[test]
+fn a_caller_who_waits_longer_than_messages_are_tried_may_try_again() {
+    let pair = Pair::with(&[("DELIVER_MAX_AGE", "1s")]);
+    pair.chat.down();
+    pair.slack.down();
+    let ops = format!("slack:{}", pair.slack.channel("ops"));
+
+    for channel in [ops.as_str(), "both"] {
+        let answer = pair
+            .proxy
+            .post_message(channel, "too late", &[("wait", "60")]);
+
+        assert_eq!(answer.verdict(), (503, "backend-unavailable".to_owned()));
+        assert!(answer.header("Retry-After").is_some(), "{channel}");
+        assert!(answer.text().contains("DELIVER_MAX_AGE"), "{channel}");
+    }
 }
