@@ -219,8 +219,12 @@ impl Outbox for Memory {
             row.created_ms = now_ms;
             row.delivery.state = State::Waiting;
             row.delivery.progress = Progress {
-                parts_taken: row.delivery.progress.parts_taken,
-                ..Progress::default()
+                not_before_ms: 0,
+                settled_ms: 0,
+                reason: None,
+                platform_code: None,
+                error: None,
+                ..row.delivery.progress
             };
             if !lanes.contains(&row.delivery.lane) {
                 lanes.push(row.delivery.lane);

@@ -370,8 +370,8 @@ pub trait Outbox: Send {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
-    /// Puts the failed deliveries of a message at the end of their lanes, with fresh progress but for the parts the
-    /// platform has. `created_ms` becomes `now_ms`, so that they do not expire at once. Which lanes.
+    /// Puts the failed deliveries of a message at the end of their lanes, with fresh progress but for the attempts, and
+    /// what the platform has of it or may have. `created_ms` becomes `now_ms`, so that they do not expire at once. Which lanes.
     ///
     /// # Errors
     /// [`StoreError`].

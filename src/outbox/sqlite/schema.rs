@@ -117,10 +117,10 @@ pub(super) const DAMAGE: &str =
     "UPDATE delivery SET state = 2, reason = 'damaged', settled_ms = ? WHERE seq = ?";
 pub(super) const RELANE: &str =
     "UPDATE delivery SET lane = ?, target = ?, kind = ?, webhook = NULL, sum = ? WHERE seq = ?";
+/// What the platform has of it, or may have, stays known.
 pub(super) const REQUEUE: &str = "
-    UPDATE delivery SET seq = ?, state = 0, created_ms = ?, attempts = 0, ambiguous = 0, not_before_ms = 0,
-        settled_ms = 0, channel = NULL, message_id = NULL, link = NULL, reason = NULL, platform_code = NULL,
-        error = NULL
+    UPDATE delivery SET seq = ?, state = 0, created_ms = ?, not_before_ms = 0, settled_ms = 0, reason = NULL,
+        platform_code = NULL, error = NULL
     WHERE seq = ?";
 
 pub(super) const ONCE_FIND: &str =

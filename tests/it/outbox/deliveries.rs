@@ -219,6 +219,29 @@ fn what_failed_is_delivered_once_its_cause_is_mended_and_somebody_says_so() {
     assert_eq!(waiting(&stage.proxy), 0);
 }
 
+/// I4: that an attempt before may have posted it stays on the receipt, whatever an operator does.
+#[test]
+fn a_retry_forgets_no_attempt_that_may_have_posted() {
+    let stage = Stage::new();
+    stage.chat.next(Reply::reset_after_request());
+    let archived = "api.post.create_post.can_not_post_to_deleted.error";
+    stage.chat.next(Mattermost::error(400, archived));
+    let failed = queue(&stage.proxy, &stage.builds, "perhaps twice");
+    let ended = wait_for_status(&stage.proxy, &failed, "failed");
+
+    stage.proxy.post(format!("/deliveries/{failed}/retry"));
+    let after = wait_for_status(&stage.proxy, &failed, "delivered");
+
+    for (receipt, tried) in [(&ended, 2), (&after, 3)] {
+        let entry = &receipt["deliveries"][0];
+        assert_eq!(
+            (attempts(receipt), &entry["ambiguous"]),
+            (tried, &1.into()),
+            "{receipt}"
+        );
+    }
+}
+
 /// Its age begins anew with a retry; when it was accepted does not change, and the list stays newest first.
 #[test]
 fn a_retry_changes_nothing_about_when_a_message_was_accepted() {
