@@ -22,6 +22,17 @@ impl Dispatcher {
         }
     }
 
+    /// The target in `backend:target` where that backend is known and not configured, not any more perhaps: a post may not
+    /// write so, but receipts of then are found by it.
+    #[must_use]
+    pub fn target_of_absent<'c>(&self, channel: &'c str) -> Option<&'c str> {
+        let (backend, target) = channel.split_once(':')?;
+        let mut known = self.shared.platforms.iter();
+        known
+            .any(|platform| platform.name == backend && platform.bot.is_none())
+            .then_some(target)
+    }
+
     /// The same destination in one spelling: by its id where the name was looked up already, else by the name without
     /// what platforms do not tell apart. It asks nobody, so it may have another answer once the name was looked up.
     #[must_use]

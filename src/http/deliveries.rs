@@ -94,8 +94,9 @@ async fn meant(
     let found = join_all(names().map(|to| dispatcher.ready(to, deadline))).await;
     let ids = found.iter().flatten().map(|to| to.recipient.channel());
     let targets = known.iter().map(|to| to.channel());
+    let absent = dispatcher.target_of_absent(channel.as_str());
     let mut meant = vec![channel.as_str().to_owned()];
-    for one in targets.chain(ids) {
+    for one in targets.chain(ids).chain(absent) {
         if !meant.iter().any(|other| other == one) {
             meant.push(one.to_owned());
         }
@@ -194,6 +195,16 @@ fn query(raw: &[u8]) -> Result<Query, Problem> {
         let (name, value) = (halves.next().unwrap_or_default(), halves.next());
         let value = decode_form(value.unwrap_or_default())
             .map_err(|_| bad("the query does not decode to text"))?;
+        let is_given = match name {
+            b"status" => query.state.is_some(),
+            b"channel" => query.channel.is_some(),
+            b"after" => query.after.is_some(),
+            b"limit" => query.limit.is_some(),
+            _ => false,
+        };
+        if is_given {
+            return Err(bad("status, channel, after and limit are given once each"));
+        }
         match name {
             b"status" => {
                 query.state = Some(match &*value {

@@ -8,7 +8,7 @@ use crate::store::{
     wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Faults, Gate, Mattermost, Reply, Response, Slack};
+use crate::support::{Faults, Folder, Gate, Mattermost, Reply, Response, Slack};
 
 const CI: &str = "a-secret-of-the-ci-system";
 const DEPLOY: &str = "a-secret-of-the-deployer";
@@ -175,6 +175,23 @@ fn filters_choose_by_state_and_channel() {
     assert_eq!(find("channel=nowhere".to_owned()), [""; 0]);
 }
 
+/// What waits for a backend that is not configured any more is looked for as it was posted.
+#[test]
+fn what_waits_for_a_backend_that_is_gone_is_found_by_its_channel() {
+    let (chat, slack, folder) = (Mattermost::start(), Slack::start(), Folder::new());
+    let own = setup(&chat).outbox(&folder);
+    let ops = format!("slack:{}", slack.channel("ops"));
+    slack.down();
+    let with_slack = own.clone().with(&slack).start();
+    let waits = queue(&with_slack, &ops, "for a backend that is going away");
+    with_slack.terminate();
+
+    let without = own.start();
+    let found = without.get(format!("/deliveries?channel={ops}"));
+
+    assert_eq!(page(&found).0, [waits]);
+}
+
 #[test]
 fn a_bad_filter_is_refused() {
     let stage = Stage::new();
@@ -189,6 +206,8 @@ fn a_bad_filter_is_refused() {
         "limit=many",
         "after=the-last-one",
         "chanel=builds",
+        "status=queued&status=failed",
+        "limit=1&limit=2",
         "status",
     ] {
         let answer = stage.proxy.get(format!("/deliveries?{query}"));
