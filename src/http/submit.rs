@@ -180,18 +180,12 @@ impl Request<'_> {
             Some(dispatcher.send(letter, place, ready, parts, deadline).await)
         });
         let sent = all(sends).await;
-        if let [
-            Some(Sent::NotStored {
-                error,
-                may_be_posted,
-                ..
-            }),
-        ] = &*sent
-        {
-            let problem = not_stored(error);
-            let doubt = if *may_be_posted { MAY_BE_POSTED } else { "" };
+        if let Some(problem) = stored_nowhere(&sent) {
+            let entries = receipts(destinations, aimed, sent);
+            let is_only = entries.len() == 1;
+            let deliveries = entries.into_iter().map(|(entry, _)| entry);
             return Err(Problem {
-                detail: format!("{}{doubt}", problem.detail).into(),
+                deliveries: deliveries.filter(|_| !is_only).collect(),
                 ..problem
             });
         }
@@ -300,6 +294,30 @@ fn receipts(destinations: &[Destination], aimed: &[Aimed], sent: Vec<Option<Sent
         }
     });
     entries.collect()
+}
+
+/// The problem where no destination took the message and the outbox took it for none.
+fn stored_nowhere(sent: &[Option<Sent>]) -> Option<Problem> {
+    let (mut first, mut doubt) = (None, "");
+    for one in sent {
+        let Some(Sent::NotStored {
+            error,
+            may_be_posted,
+            ..
+        }) = one
+        else {
+            return None;
+        };
+        first.get_or_insert(error);
+        if *may_be_posted {
+            doubt = MAY_BE_POSTED;
+        }
+    }
+    let problem = not_stored(first?);
+    Some(Problem {
+        detail: format!("{}{doubt}", problem.detail).into(),
+        ..problem
+    })
 }
 
 /// Why nothing is promised.

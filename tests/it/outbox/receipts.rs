@@ -222,6 +222,21 @@ fn what_has_no_room_for_the_one_that_waits_is_partly_rejected() {
     assert_eq!(pair.posts(), (1, 0));
 }
 
+/// The platforms are not what a caller has to look at.
+#[test]
+fn what_has_no_room_anywhere_and_was_waited_for_is_told_so() {
+    let pair = Pair::with(&[("OUTBOX_MAX", "1")]);
+    pair.chat.down();
+    pair.slack.down();
+    let ops = format!("slack:{}", pair.slack.channel("ops"));
+    queue(&pair.proxy, &ops, "takes the only room");
+
+    let refused = post(&pair, "1");
+
+    assert_refused(&refused, "outbox-full");
+    assert_eq!(entries(&refused.json()), both("failed", "failed"));
+}
+
 /// Both want the only room. Without an entry of the one that did not get it the receipt comes to say that the message was
 /// delivered, of a post that was told to be partly rejected.
 #[test]
