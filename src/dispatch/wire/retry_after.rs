@@ -52,14 +52,15 @@ pub(in crate::dispatch) fn asked(
 }
 
 /// Reads `Retry-After`: whole or decimal seconds rounded up, or an HTTP-date against the answer's own `Date`
-/// (the two clocks may differ). What is unusable is as good as absent.
+/// (the two clocks may differ). What is unusable is as good as absent, and so is a wait of 0: taken at its word, a platform
+/// that goes on refusing would be asked as fast as it can answer.
 fn retry_after(
     value: &str,
     date: Option<&str>,
     unix: impl FnOnce() -> Duration,
 ) -> Option<Duration> {
     let wait = match value.trim().parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+        Ok(seconds) if seconds.is_finite() && seconds > 0.0 => {
             Duration::from_secs_f64(seconds.ceil().min(MAX_RETRY_AFTER.as_secs_f64()))
         }
         Ok(_) => return None,
@@ -68,7 +69,9 @@ fn retry_after(
             let now = date
                 .and_then(|d| httpdate::parse_http_date(d).ok())
                 .unwrap_or_else(|| std::time::UNIX_EPOCH + unix());
-            at.duration_since(now).unwrap_or(Duration::from_secs(1))
+            at.duration_since(now)
+                .unwrap_or_default()
+                .max(Duration::from_secs(1))
         }
     };
     Some(wait.min(MAX_RETRY_AFTER))
@@ -110,7 +113,9 @@ mod tests {
         let secs = |value, date| retry_after(value, date, || unix).map(|d| d.as_secs());
         for (value, want) in [
             ("30", Some(30)),
-            ("0", Some(0)),
+            ("0", None),
+            ("0.0", None),
+            ("0.2", Some(1)),
             ("1.2", Some(2)),
             ("-5", None),
             ("99999999999", Some(3600)),
@@ -121,6 +126,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
             ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(1)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(1)),
             ("Sun, 06 Nov 2033 08:00:00 GMT", Some(3600)),
         ] {

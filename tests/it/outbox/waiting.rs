@@ -151,6 +151,25 @@ fn a_platform_that_asks_for_time_has_throttled() {
     assert_eq!(kept["reason"], "backend-throttled");
 }
 
+/// F-11: a wait of 0 is none, and the pause of F-13 holds; taken at its word, there would be hundreds of attempts a second.
+#[test]
+fn a_platform_that_asks_for_no_time_is_not_asked_as_fast_as_it_answers() {
+    for seconds in ["0", "0.0", "00"] {
+        let stage = Stage::new();
+        for _ in 0..50 {
+            stage
+                .chat
+                .next(Reply::status(429).header("Retry-After", seconds));
+        }
+
+        let answer = stage.patient(&stage.builds, "not so fast", "1");
+
+        assert_eq!(reason(&answer), (202, "backend-throttled".to_owned()));
+        assert_eq!(shown(&stage.chat, &stage.builds), [""; 0], "{seconds}");
+        assert!(sends(&stage.chat) < 10, "{seconds}");
+    }
+}
+
 /// Contract 3: the limit headers count where there is no `Retry-After`; a caller of 3 s would see a retry after 1 s.
 #[test]
 fn a_platform_that_names_only_the_end_of_its_limit_is_left_alone_until_then() {
