@@ -1026,6 +1026,19 @@ fn a_webhook_must_say_ok() {
     }
 }
 
+/// Said as the Web API says it, it is said: another attempt would post again.
+#[test]
+fn a_webhook_that_says_ok_in_json_has_posted() {
+    let slack = Slack::start();
+    let proxy = hook(&slack).start();
+    slack.accept_then(Reply::json(200, json!({"ok": true})));
+
+    let answer = proxy.post_message("alerts", "hello", &[]);
+
+    assert_eq!(answer.verdict(), (200, "delivered".to_owned()));
+    assert_eq!(slack.posts().len(), 1);
+}
+
 /// Contract 3: `PACE_SLACK` is 1/s unless it says otherwise.
 #[test]
 fn the_default_pace_lets_posts_wait_in_order() {

@@ -112,9 +112,10 @@ fn no_webhook() -> Failure {
     )
 }
 
-/// The JSON that a throttled webhook answers; all others are plain text.
+/// The JSON that a throttled webhook answers, and what speaks for one; all others are plain text.
 #[derive(Deserialize)]
 struct JsonAnswer {
+    ok: Option<bool>,
     error: Option<String>,
     retry_after: Option<u64>,
 }
@@ -139,8 +140,10 @@ pub fn classify_webhook(answer: &Answer) -> Result<(), Failure> {
     Err(of_webhook_code(code, answer).unwrap_or_else(|| by_status(shown_code(code), answer)))
 }
 
+/// In plain text, or as the Web API says it: a post that was taken must not be repeated.
 fn says_ok(answer: &Answer) -> bool {
     answer.text() == "ok"
+        || json(answer).is_some_and(|json| json.ok == Some(true) && json.error.is_none())
 }
 
 fn json(answer: &Answer) -> Option<JsonAnswer> {
