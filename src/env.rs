@@ -268,6 +268,12 @@ impl<'a> Reader<'a> {
         self.faults.has(variable)
     }
 
+    /// Whether a variable is set, or was meant to be by a file that cannot be used: then the file is the one fault.
+    #[must_use]
+    pub fn is_given(&self, variable: &str) -> bool {
+        self.has(variable) || self.is_faulty(variable)
+    }
+
     /// Everything that is wrong.
     #[must_use]
     pub fn finish(self) -> Faults {

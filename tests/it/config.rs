@@ -327,6 +327,60 @@ fn every_fault_is_told_at_once_one_line_each_and_nothing_starts() {
 }
 
 /// Each entry of a list is a fault of its own, told by its place.
+/// Contract 5: one line per fault. Neither is what the file would have held missing, nor does the file hide what is.
+#[test]
+fn a_secret_whose_file_cannot_be_used_is_one_fault() {
+    const NOWHERE: &str = "/nowhere/secret";
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+    );
+    let cases: [Case; 6] = [
+        (
+            &[
+                ("MATTERMOST_URL", "https://chat.example.com"),
+                ("MATTERMOST_TOKEN_FILE", NOWHERE),
+            ],
+            &["MATTERMOST_TOKEN_FILE"],
+        ),
+        (
+            &[("MATTERMOST_TOKEN_FILE", NOWHERE)],
+            &["MATTERMOST_TOKEN_FILE", "MATTERMOST_URL"],
+        ),
+        (
+            &[
+                ("SLACK_API_URL", "https://slack.com/api"),
+                ("SLACK_BOT_TOKEN_FILE", NOWHERE),
+            ],
+            &["SLACK_BOT_TOKEN_FILE"],
+        ),
+        (
+            &[
+                ("SLACK_CLIENT_ID", "1.2"),
+                ("SLACK_CLIENT_SECRET_FILE", NOWHERE),
+                ("STORE_KEY", KEY),
+            ],
+            &["SLACK_CLIENT_SECRET_FILE"],
+        ),
+        (
+            &[
+                ("TEAMS_APP_ID", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"),
+                ("TEAMS_TENANT_ID", "botframework.com"),
+                ("TEAMS_APP_PASSWORD_FILE", NOWHERE),
+            ],
+            &["TEAMS_APP_PASSWORD_FILE"],
+        ),
+        (
+            &[("TEAMS_APP_PASSWORD_FILE", NOWHERE)],
+            &["TEAMS_APP_ID", "TEAMS_APP_PASSWORD_FILE", "TEAMS_TENANT_ID"],
+        ),
+    ];
+
+    for (env, want) in cases {
+        assert_eq!(variables(&Proxy::refused(env)), want, "{env:?}");
+    }
+}
+
 #[test]
 fn every_bad_entry_of_a_list_has_a_line() {
     let tokens = format!("a=tooshortsecret ok={SECRET} b=othershort");

@@ -70,8 +70,8 @@ struct Vars {
 /// The bot, if it is configured; everything that is wrong is noted.
 pub(super) fn configure(reader: &mut Reader<'_>, shared: &Shared) -> Option<Arc<dyn Backend>> {
     let vars: Vars = reader.vars();
-    let url_set = vars.url.is_some() || vars.old_url.is_some();
-    let token_set = vars.token.is_some() || vars.old_token.is_some();
+    let url_set = reader.is_given(URL) || reader.is_given(OLD_URL);
+    let token_set = reader.is_given(TOKEN) || reader.is_given(OLD_TOKEN);
     match (url_set, token_set) {
         (false, false) => return None,
         (true, false) => reader.fault(

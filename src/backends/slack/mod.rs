@@ -120,8 +120,8 @@ fn configure(reader: &mut Reader<'_>, shared: &Shared) -> Option<Arc<dyn Backend
         Methods::parse(text).map(Some)
     });
     let app = configure_app(reader, &vars, api.as_ref().map(|(base, _)| base));
-    let is_off = vars.token.is_none() && vars.client_id.is_none() && vars.client_secret.is_none();
-    if is_off && vars.api_url.is_some() {
+    let credentials = ["SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"];
+    if vars.api_url.is_some() && !credentials.iter().any(|name| reader.is_given(name)) {
         reader.fault(
             "SLACK_BOT_TOKEN",
             "SLACK_API_URL is set and this is not: set it to the Bot User OAuth Token (xoxb-…), or unset both",
@@ -161,6 +161,10 @@ fn configure_app(reader: &mut Reader<'_>, vars: &Vars, api: Option<&WebUrl>) -> 
                 .ok();
         }
     };
+    // Its file cannot be used, which is told already.
+    if reader.is_faulty(missing) {
+        return None;
+    }
     reader.fault(
         missing,
         "the other one of SLACK_CLIENT_ID and SLACK_CLIENT_SECRET is set and this is not: copy both from the app's Basic Information, or unset both",

@@ -162,11 +162,11 @@ impl Settings {
 /// Reads the variables; `None` if none is set or something is wrong, which is then noted.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let vars: Vars = reader.vars();
-    if VARS.iter().all(|var| !reader.has(var.name)) {
+    if !VARS.iter().any(|var| reader.is_given(var.name)) {
         return None;
     }
     for name in ["TEAMS_APP_ID", "TEAMS_APP_PASSWORD", "TEAMS_TENANT_ID"] {
-        if !reader.has(name) {
+        if !reader.is_given(name) {
             reader.fault(name, "is not set, but other TEAMS_ variables are; a bot needs all three of TEAMS_APP_ID, \
                                 TEAMS_APP_PASSWORD and TEAMS_TENANT_ID");
         }
