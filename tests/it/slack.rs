@@ -1026,6 +1026,29 @@ fn a_webhook_must_say_ok() {
     }
 }
 
+/// F-9: `ok` decides. What else the answer says of the post is left out of the receipt if it is of an odd type.
+#[test]
+fn a_post_that_is_ok_is_not_made_again_for_an_odd_field() {
+    let slack = Slack::start();
+    let (id, proxy) = (slack.channel("ops"), Proxy::setup().with(&slack).start());
+    let odd = [
+        json!({"ok": true, "channel": id, "ts": 1_766_000_000.000_1}),
+        json!({"ok": true, "channel": {"id": id}, "ts": "1766000000.000100"}),
+        json!({"ok": true, "channel": null, "ts": [], "error": 0, "needed": {}}),
+    ];
+
+    for (at, answer) in odd.into_iter().enumerate() {
+        slack.accept_then(Reply::json(200, answer));
+        let answer = proxy.post_message(&id, "hello", &[]);
+
+        assert_eq!(answer.verdict(), (200, "delivered".to_owned()), "case {at}");
+        assert_eq!(slack.posts().len(), at + 1, "case {at}");
+    }
+    slack.next(Reply::json(200, json!({"ok": false, "error": 5})));
+    let refused = proxy.post_message(&id, "hello", &[]);
+    assert_eq!(refused.verdict(), (502, "backend-rejected".to_owned()));
+}
+
 /// Said as the Web API says it, it is said: another attempt would post again.
 #[test]
 fn a_webhook_that_says_ok_in_json_has_posted() {

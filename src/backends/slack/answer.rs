@@ -3,7 +3,8 @@
 //! The rule of the platform: `ok` decides, never the status alone; statuses matter where the body is not
 //! Slack's. A detail holds texts of ours and cleaned codes, never what came from outside.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::codes::{Meaning, advice, meaning};
 use crate::backends::wire::{Answer, StatusGroup, WireError};
@@ -12,14 +13,26 @@ use crate::domain::delivery::{Failure, Later, Posted, Refusal};
 /// The scope of the sender's name.
 const SCOPE_OF_NAME: &str = "chat:write.customize";
 
-/// What every answer of the Web API has, and what posts add.
+/// What every answer of the Web API has, and what posts add. `ok` decides; another field of an odd type is as good as
+/// absent, else a post that was taken would be made again for the sake of its `ts`.
 #[derive(Deserialize)]
 struct Reply {
     ok: bool,
+    #[serde(default, deserialize_with = "text_if_any")]
     error: Option<String>,
+    #[serde(default, deserialize_with = "text_if_any")]
     needed: Option<String>,
+    #[serde(default, deserialize_with = "text_if_any")]
     channel: Option<String>,
+    #[serde(default, deserialize_with = "text_if_any")]
     ts: Option<String>,
+}
+
+fn text_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// The same, as they are read of an answer that is cut off: the post comes back in it, after `ok`, `channel` and `ts`
