@@ -8,7 +8,7 @@ use super::pacing::with_least_pause;
 use crate::backends::{Backend, Wire};
 use crate::domain::delivery::{Failure, Later, Refusal};
 
-/// How long a found id is used. Ids outlive renames, so this only bounds a name that moved.
+/// How long a found id is used, unless it is refused. Ids outlive renames, so this only bounds a name that moved.
 const FOUND_FOR: Duration = Duration::from_secs(600);
 /// How long an unknown name is refused without asking again: long enough to shield the platform from a
 /// loop, short enough that a channel made just now works.
@@ -128,6 +128,17 @@ impl Lookups {
         self.remembered(backend, name, now)?.ok()
     }
 
+    /// The platform has just refused this id: its names may belong to another channel by now, and are soon looked up again. Not
+    /// at once, since a caller that loops would have the platform asked for its channels each time.
+    pub(super) fn doubt(&self, backend: &'static str, id: &str, now: Duration) {
+        let leads_there = |entry: &Entry| entry.answer.as_deref().is_ok_and(|known| known == id);
+        for (key, entry) in lock(&self.known).iter_mut() {
+            if key.0 == backend && leads_there(entry) {
+                entry.expires = entry.expires.min(now + UNKNOWN_FOR);
+            }
+        }
+    }
+
     fn turn(&self, directory: &Directory) -> Turn {
         let mut asking = lock(&self.asking);
         make_room(&mut asking, |turn| Arc::strong_count(turn) > 1);
@@ -214,6 +225,26 @@ mod tests {
         assert_eq!((at("a", 599), at("a", 600)), (Some(true), None));
         assert_eq!((at("b", 14), at("b", 15)), (Some(false), None));
         assert_eq!(at("c", 0), None);
+    }
+
+    #[test]
+    fn the_names_of_an_id_that_is_refused_are_soon_looked_up_again() {
+        let (lookups, at) = (Lookups::default(), Duration::from_secs);
+        let names = [
+            ("slack", "a", "C1"),
+            ("slack", "b", "C2"),
+            ("teams", "a", "C1"),
+        ];
+        for (backend, name, id) in names {
+            lookups.remember((backend, name.to_owned()), &Ok(id.into()), at(0));
+        }
+        for seconds in [100, 110] {
+            lookups.doubt("slack", "C1", at(seconds));
+        }
+        let known =
+            |s| names.map(|(backend, name, _)| lookups.known_id(backend, name, at(s)).is_some());
+        assert_eq!((known(114), known(115)), ([true; 3], [false, true, true]));
+        assert_eq!(known(599), [false, true, true]);
     }
 
     #[test]

@@ -390,6 +390,10 @@ impl Dispatcher {
         }
         if let Some(failure) = failure {
             self.shared.installations.note(failure);
+            if failure.is_of_the_channel() {
+                let (lookups, id) = (&self.shared.lookups, ready.recipient.channel());
+                lookups.doubt(ready.backend, id, self.wire.elapsed());
+            }
             tracing::warn!(
                 backend = ready.backend,
                 channel = ready.recipient.channel(),

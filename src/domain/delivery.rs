@@ -338,6 +338,18 @@ impl Failure {
         )
     }
 
+    /// Whether it is this channel that takes no posts.
+    #[must_use]
+    pub fn is_of_the_channel(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                reason: Refusal::UnknownChannel | Refusal::NotAllowed | Refusal::Archived,
+                ..
+            }
+        )
+    }
+
     /// Whether an operator may mend it, so that what is promised waits for that.
     #[must_use]
     pub fn is_of_the_credentials(&self) -> bool {
