@@ -36,7 +36,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use http::Uri;
 
 pub use bell::Bell;
@@ -353,22 +352,6 @@ impl Dispatcher {
             is_named: true,
             webhook_hash: None,
         })
-    }
-
-    /// Asks every configured platform for the state of its credentials, all at once.
-    pub async fn check(&self, deadline: Instant) -> Vec<(&'static str, Result<(), Failure>)> {
-        let checks = self.shared.platforms.iter().filter_map(|platform| {
-            let bot = platform.bot.clone()?;
-            Some(async move {
-                let answer = before(deadline, bot.check(&self.wire)).await;
-                let result = answer.unwrap_or_else(|| Err(look_up_timed_out(platform.name)));
-                self.shared
-                    .health
-                    .note(platform.name, result.as_ref().err());
-                (platform.name, result)
-            })
-        });
-        join_all(checks).await
     }
 
     fn note(&self, ready: &Ready, failure: Option<&Failure>, messages: u32, started: Instant) {

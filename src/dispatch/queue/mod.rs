@@ -241,6 +241,12 @@ impl Queue {
         }
     }
 
+    /// Whether something waits for credentials that this gateway has refused.
+    #[must_use]
+    pub fn is_refused(&self, gateway: Gateway) -> bool {
+        self.lock().schedule.is_refused(gateway)
+    }
+
     /// Takes hold of deliveries, all or none: nobody else tries or drops them until [`Queue::let_go`].
     #[must_use]
     pub fn hold(&self, keys: &[Key]) -> bool {

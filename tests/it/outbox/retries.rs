@@ -7,7 +7,7 @@ use crate::store::{
     attempts, eventually, hold, listed, queue, receipt, sends, setup, shown, wait_for_status,
 };
 use crate::support::mattermost::Access;
-use crate::support::{Folder, Gate, Mattermost, Proxy, Reply, Slack, message_path};
+use crate::support::{Folder, Gate, Mattermost, Proxy, Reply, Slack, Teams, message_path};
 
 /// `/ready`'s words on the chat server.
 fn health(proxy: &Proxy) -> (Value, Value) {
@@ -224,6 +224,48 @@ fn beside_a_promise_one_waits_for_the_credentials_to_be_mended() {
         let delivered = ((200, "delivered".to_owned()), id(&promised));
         assert_eq!(told, delivered, "{is_first}");
     }
+}
+
+/// Contract 4: `/ready` says so as long as what is promised waits. That the login service gives a token, or that `auth.test` is
+/// well, is no sign that posts are taken.
+#[test]
+fn a_platform_that_refuses_posts_stays_failing_while_they_wait_although_its_check_is_good() {
+    let (teams, slack, folder) = (Teams::start(), Slack::start(), Folder::new());
+    let proxy = Proxy::setup()
+        .with(&teams)
+        .with(&slack)
+        .outbox(&folder)
+        .start();
+    for _ in 0..2 {
+        teams.next(Teams::error(401, "BotNotRegistered"));
+    }
+    slack.next(Reply::json(
+        200,
+        json!({"ok": false, "error": "missing_scope", "needed": "chat:write", "provided": "x"}),
+    ));
+    let alerts = format!("teams:{}", teams.channel("alerts"));
+    let ops = format!("slack:{}", slack.channel("ops"));
+    let promised = [alerts, ops].map(|channel| queue(&proxy, &channel, "refused for now"));
+    let states = || {
+        let ready = proxy.get("/ready").json();
+        ["teams", "slack"].map(|name| {
+            let backends = ready["backends"].as_array().unwrap();
+            let ours = backends.iter().find(|one| one["name"] == name);
+            ours.unwrap()["status"].as_str().unwrap().to_owned()
+        })
+    };
+    for id in &promised {
+        eventually("it was refused", || attempts(&receipt(&proxy, id)) == 1);
+    }
+
+    assert_eq!(states(), ["failing", "failing"]);
+    for id in &promised {
+        eventually("it is delivered", || {
+            proxy.post(format!("/deliveries/{id}/retry"));
+            receipt(&proxy, id)["status"] == "delivered"
+        });
+    }
+    assert_eq!(states(), ["ok", "ok"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{Gateway, LaneState, MAX_BUSY, Place, Schedule};
+use super::{Gateway, LaneState, MAX_BUSY, PROBE_REFUSING_EVERY, Place, Schedule};
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
 
@@ -41,7 +41,22 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// Whether something waits for credentials that this gateway has refused.
+    #[must_use]
+    pub fn is_refused(&self, gateway: Gateway) -> bool {
+        let is_refused = |trouble: Trouble| trouble.step == PROBE_REFUSING_EVERY;
+        let queue = self.gateways.get(&gateway);
+        queue.is_some_and(|queue| queue.trouble.is_some_and(is_refused) && queue.has_waiting())
+    }
+}
+
 impl GatewayState {
+    fn has_waiting(&self) -> bool {
+        let lanes = [&self.names, &self.ready, &self.paused];
+        self.busy > 0 || lanes.iter().any(|lanes| !lanes.is_empty())
+    }
+
     pub(super) fn end_pauses(&mut self, now: Instant, lanes: &mut HashMap<Lane, LaneState>) {
         while let Some(&(until, lane)) = self.paused.first().filter(|(until, _)| *until <= now) {
             self.paused.remove(&(until, lane));
