@@ -73,10 +73,14 @@ impl AliasTable<'_> {
         if let Some(fault) = (kind.fault)(&url) {
             return Err(format!("its {} webhook: {fault}", kind.name));
         }
-        self.webhooks.push(url);
+        let known = self.webhooks.iter().position(|known| *known == url);
+        let index = known.unwrap_or(self.webhooks.len());
+        if known.is_none() {
+            self.webhooks.push(url);
+        }
         let id = WebhookId {
             alias: alias.into(),
-            index: self.webhooks.len() - 1,
+            index,
         };
         Ok(Destination {
             backend: kind.name,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::alias::AliasTable;
 use super::message::is_forbidden;
 use super::scan;
-use super::web_url::WebUrl;
+pub use super::webhook::{WebhookId, WebhookShape, Webhooks};
 
 /// A channel as the caller wrote it, decoded: one line, not blank.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,19 +47,6 @@ pub enum Address {
     Webhook(WebhookId),
 }
 
-/// Names a webhook without showing its URL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct WebhookId {
-    /// The alias it stands under.
-    pub alias: Arc<str>,
-    /// Its place in [`Webhooks`].
-    pub index: usize,
-}
-
-/// The URLs of all incoming webhooks, by [`WebhookId::index`].
-#[derive(Debug, Clone, Default)]
-pub struct Webhooks(Vec<WebUrl>);
-
 /// What the directory must know of a backend.
 #[derive(Clone, Copy)]
 pub struct BackendShape {
@@ -67,15 +54,6 @@ pub struct BackendShape {
     pub name: &'static str,
     /// Whether a target looks like one of this platform's ids or names.
     pub recognises: fn(&str) -> bool,
-}
-
-/// A kind of incoming webhook: `slack` in `slack+https://…`.
-#[derive(Clone, Copy)]
-pub struct WebhookShape {
-    /// The platform's name.
-    pub name: &'static str,
-    /// What is wrong with a URL of this kind, if anything.
-    pub fault: fn(&WebUrl) -> Option<&'static str>,
 }
 
 /// What the operator says about channels.
@@ -173,19 +151,6 @@ impl Destination {
             Address::Target(target) => target,
             Address::Webhook(id) => &id.alias,
         }
-    }
-}
-
-impl Webhooks {
-    /// The URL of a webhook.
-    #[must_use]
-    pub fn url(&self, id: &WebhookId) -> Option<&WebUrl> {
-        self.0.get(id.index)
-    }
-
-    /// All URLs.
-    pub fn iter(&self) -> impl Iterator<Item = &WebUrl> {
-        self.0.iter()
     }
 }
 

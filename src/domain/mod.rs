@@ -42,3 +42,4 @@ pub mod signing;
 pub mod split;
 pub mod token;
 pub mod web_url;
+mod webhook;

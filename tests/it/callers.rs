@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::support::{
-    Mattermost, Proxy, Response, Setup, Upstream, log_field, log_message, message_path,
+    Mattermost, Proxy, Response, Setup, Slack, Upstream, log_field, log_message, message_path,
     percent_encode,
 };
 
@@ -498,6 +498,32 @@ fn a_scope_by_name_opens_the_id_and_the_other_way_round() {
 
     assert_eq!(mattermost.posts().len(), 8);
     assert!(door.proxy.stdout_so_far().is_empty());
+}
+
+/// A2: an incoming webhook is the destination, not the alias that it stands under: neither the scope of a token nor the
+/// limit of a channel counts it twice.
+#[test]
+fn two_aliases_of_one_webhook_are_one_destination() {
+    let slack = Slack::start();
+    let hook = slack.webhook_url();
+    let channels = format!("builds=slack+{hook} same=slack+{hook} other=slack+{hook}x");
+    let tokens = format!("ci={CI} deploy@builds={DEPLOY}");
+    let door = Door::open(&[
+        ("CHANNELS", &channels),
+        ("PROXY_TOKENS", &tokens),
+        ("RATE_LIMIT_CHANNEL", "2/h"),
+    ]);
+    let ask = |secret, alias| door.ask_as(secret, message_path(alias, "over a webhook", &[]));
+
+    assert_delivered(&ask(DEPLOY, "builds"), "the alias of the token");
+    assert_refused(&ask(DEPLOY, "other"), 403, "forbidden", "another webhook");
+    let same = ask(DEPLOY, "same");
+
+    assert_delivered(&same, "the same webhook under another alias");
+    assert_eq!(same.json()["deliveries"][0]["channel"], "same");
+    for alias in ["builds", "same"] {
+        assert_refused(&ask(CI, alias), 429, "rate-limited", alias);
+    }
 }
 
 /// A5: both secrets open while one replaces the other, and both are the same caller.
