@@ -21,14 +21,19 @@ pub(super) fn failed(receipt: Receipt, failures: &[Failure]) -> Problem {
             platform_code: platform_code(failure),
             ..Problem::new(code_of(failure), detail_of(&receipt))
         },
-        (all, _) if failures.len() == all && failures.iter().all(passing) => Problem {
-            deliveries: receipt.deliveries,
-            ..Problem::new(Code::BackendUnavailable, summary(failures.len(), all))
-        },
-        (all, _) => Problem {
-            deliveries: receipt.deliveries,
-            ..Problem::new(Code::PartlyRejected, summary(failures.len(), all))
-        },
+        (all, _) => {
+            let is_passing = failures.len() == all && failures.iter().all(passing);
+            let code = if is_passing {
+                Code::BackendUnavailable
+            } else {
+                Code::PartlyRejected
+            };
+            let detail = summary(&receipt.deliveries);
+            Problem {
+                deliveries: receipt.deliveries,
+                ..Problem::new(code, detail)
+            }
+        }
     };
     let problem = Problem {
         id: receipt.id,
@@ -104,8 +109,20 @@ fn detail_of(receipt: &Receipt) -> String {
         .unwrap_or_default()
 }
 
-fn summary(failed: usize, all: usize) -> String {
+/// Which destinations did not take the message, and the cure of each: a plain line has nothing else that says so.
+pub(super) fn summary(deliveries: &[Delivery]) -> String {
+    let failed: Vec<_> = deliveries
+        .iter()
+        .filter(|d| d.status == "failed")
+        .map(|d| {
+            let why = d.detail.as_deref().or(d.reason.as_deref());
+            format!("{}:{} ({})", d.backend, d.channel, why.unwrap_or_default())
+        })
+        .collect();
     format!(
-        "{failed} of {all} destinations did not take the message; each entry of deliveries says why"
+        "{} of {} destinations did not take the message: {}",
+        failed.len(),
+        deliveries.len(),
+        failed.join("; ")
     )
 }

@@ -402,7 +402,7 @@ fn refuse(mut problem: Problem) -> Reply {
 fn not_found() -> Problem {
     Problem::new(
         Code::NotFound,
-        "there is nothing at this path; a post goes to /post/channel/{channel}/msg/{message}",
+        "there is nothing at this path; a post goes to /post/channel/{channel}/msg/{message}, and a slash of the channel is written %2F",
     )
 }
 

@@ -15,7 +15,7 @@ use crate::domain::digest;
 use crate::outbox::{Appended, Once, Row, StoreHealth};
 
 use super::caller::Caller;
-use super::failed::{RETRY_AFTER_S, code_of_word};
+use super::failed::{RETRY_AFTER_S, code_of_word, summary};
 use super::post::Request;
 use super::problem::{Code, Problem};
 use super::receipt::Receipt;
@@ -234,19 +234,19 @@ pub(super) fn as_it_stands(id: DeliveryId, rows: Vec<Row>) -> Made {
     if receipt.deliveries.iter().all(|d| d.status != "failed") {
         return Ok(receipt);
     }
-    let detail = receipt.deliveries.iter().find_map(|d| d.detail.clone());
-    let (code, platform_code) = match &*receipt.deliveries {
+    let (code, platform_code, detail) = match &*receipt.deliveries {
         [only] => (
             code_of_word(only.reason.as_deref().unwrap_or_default()),
             only.platform_code.as_deref().and_then(PlatformCode::new),
+            only.detail.clone().unwrap_or_default(),
         ),
-        _ => (Code::PartlyRejected, None),
+        several => (Code::PartlyRejected, None, summary(several)),
     };
     let problem = Problem {
         id: receipt.id,
         platform_code,
         deliveries: receipt.deliveries,
-        ..Problem::new(code, detail.unwrap_or_default())
+        ..Problem::new(code, detail)
     };
     Err(match code {
         Code::BackendUnavailable => problem.retry_after_s(RETRY_AFTER_S),

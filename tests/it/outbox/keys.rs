@@ -412,7 +412,32 @@ fn a_message_that_arrived_in_part_is_not_repeated() {
     assert_eq!(repeat.verdict(), (502, "partly-rejected".to_owned()));
     assert_eq!(id(&first), id(&repeat));
     assert_eq!(entries(&first.json()), entries(&repeat.json()));
+    assert_eq!(first.json()["detail"], repeat.json()["detail"]);
     assert_eq!(pair.posts(), (1, 0));
+}
+
+/// A plain line has no entries of the destinations, so its detail alone says which of them refused, and the cure.
+#[test]
+fn a_plain_line_says_which_destination_refused() {
+    let pair = Pair::new();
+    let plain = [("Accept", "text/plain")];
+    let mut lines = Vec::new();
+
+    pair.slack.next(Slack::error("is_archived"));
+    let path = message_path("both", TEXT, &[("once", "build-42")]);
+    for _ in 0..2 {
+        lines.push(pair.proxy.request("POST", &path, &plain).text());
+    }
+
+    let start = "502 partly-rejected: 1 of 2 destinations did not take the message: slack:";
+    assert!(lines[0].starts_with(start), "{}", lines[0]);
+    assert!(
+        lines[0].contains("(the channel is archived: unarchive it"),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(lines[0].lines().count(), 1);
+    assert_eq!(lines[0], lines[1]);
 }
 
 /// A message with a key is stored before it is tried, so its receipt can be looked up.
