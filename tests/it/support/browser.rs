@@ -2,10 +2,10 @@
 //!
 //! The client is our own: the crates for it bring a second HTTP stack, and a few JSON requests are all it takes.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ pub struct Browser {
     client: Client,
     session: String,
     driver: Child,
+    // Open as long as the driver may write to it: a closed pipe would end it.
+    _said: BufReader<ChildStdout>,
     _profile: Folder,
     _turn: MutexGuard<'static, ()>,
 }
@@ -67,6 +69,37 @@ pub const LOOKS: [Look; 3] = [
     },
 ];
 
+/// Starts the driver; its port. It takes a free one of IPv4 and ends if somebody else has that of IPv6, so it has several
+/// tries.
+fn start_driver(folder: &Path) -> (Child, BufReader<ChildStdout>, u16) {
+    for _ in 0..5 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            // Chromium keeps its temporary files and crash reports there as well.
+            .env("TMPDIR", folder)
+            .env("HOME", folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("cannot start chromedriver");
+        let mut said = BufReader::new(driver.stdout.take().unwrap());
+        let port = said
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            });
+        if let Some(port) = port {
+            return (driver, said, port);
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver listens nowhere");
+}
+
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
@@ -74,27 +107,12 @@ impl Browser {
         peers::node();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = Folder::new();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            // Chromium keeps its temporary files and crash reports there as well.
-            .env("TMPDIR", profile.path())
-            .env("HOME", profile.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("cannot start chromedriver");
-        let port = BufReader::new(driver.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, port) = line.split_once("successfully on port ")?;
-                port.trim_end_matches('.').parse().ok()
-            });
+        let (driver, said, port) = start_driver(profile.path());
         let mut browser = Self {
-            client: Client::new(SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)))),
+            client: Client::new(SocketAddr::from(([127, 0, 0, 1], port))),
             session: String::new(),
             driver,
+            _said: said,
             _profile: profile,
             _turn: turn,
         };
