@@ -202,6 +202,7 @@ impl WireError {
     pub fn into_failure(self, platform: &str) -> Failure {
         match self {
             Self::NoAnswer => Failure::Unknown {
+                is_answered: false,
                 detail: format!("{platform}: {self}; the message may or may not have been posted"),
             },
             Self::Resolve | Self::OffLimits | Self::Connect | Self::Tls => {

@@ -216,6 +216,7 @@ fn delay_before_retry(ready: &Ready, failure: &Failure, attempt: u32) -> Option<
 
 fn no_answer_in_time(backend: &str) -> Failure {
     Failure::Unknown {
+        is_answered: false,
         detail: format!(
             "{backend}: no answer within the time this request waits; the message may or may not have been posted"
         ),

@@ -18,8 +18,11 @@ pub(super) fn sign(failure: Option<&Failure>) -> Sign {
                 reason: Later::Unavailable,
                 ..
             }
-            | Failure::Unknown { .. },
+            | Failure::Unknown {
+                is_answered: false, ..
+            },
         ) => Sign::Troubled,
+        Some(Failure::Unknown { .. }) => Sign::Unclear,
         Some(failure) if failure.is_of_the_backend() => Sign::Refusing,
         _ => Sign::Works,
     }

@@ -213,6 +213,7 @@ mod tests {
         lookups.remember(
             key("c"),
             &Err(Failure::Unknown {
+                is_answered: true,
                 detail: String::new(),
             }),
             Duration::ZERO,

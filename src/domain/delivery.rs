@@ -72,6 +72,8 @@ pub enum Failure {
     /// Sent without a usable answer: it may have been delivered.
     #[error("{detail}")]
     Unknown {
+        /// Whether there was an answer at all.
+        is_answered: bool,
         /// For the caller.
         detail: String,
     },

@@ -222,6 +222,7 @@ fn is_error_id(id: &str) -> bool {
 
 fn unusable() -> Failure {
     Failure::Unknown {
+        is_answered: true,
         detail: "Mattermost gave an answer that cannot be used; the message may or may not have been posted"
             .to_owned(),
     }

@@ -122,6 +122,7 @@ pub(super) fn of_code(code: &str, answer: &Answer) -> Option<Failure> {
         Meaning::Throttled => throttled(answer),
         Meaning::Later => Failure::later(Later::Unavailable, answer.retry_after, detail),
         Meaning::Ambiguous => Failure::Unknown {
+            is_answered: true,
             detail: detail.to_owned(),
         },
         Meaning::Credentials => refused(Refusal::Credentials),
@@ -254,6 +255,7 @@ pub(super) fn unavailable(answer: &Answer) -> Failure {
 
 pub(super) fn unusable() -> Failure {
     Failure::Unknown {
+        is_answered: true,
         detail: "Slack took the request and gave no usable answer; the message may or may not have been posted"
             .to_owned(),
     }

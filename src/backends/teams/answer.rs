@@ -124,6 +124,7 @@ fn is_id(id: &str) -> bool {
 
 fn unusable() -> Failure {
     Failure::Unknown {
+        is_answered: true,
         detail: "Teams gave an answer that cannot be understood; the message may or may not have been posted. \
                  If this stays so, check TEAMS_SERVICE_URL"
             .to_owned(),

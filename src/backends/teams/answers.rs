@@ -36,7 +36,7 @@ fn coded(status: u16, code: &str) -> Answer {
 fn outcome<T>(result: Result<T, Failure>) -> String {
     match result {
         Ok(_) => "ok".into(),
-        Err(Failure::Unknown { detail }) => checked("unknown".into(), &detail),
+        Err(Failure::Unknown { detail, .. }) => checked("unknown".into(), &detail),
         Err(Failure::Later {
             reason,
             retry_after,

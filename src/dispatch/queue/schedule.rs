@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
+pub use gateway::Sign;
 use gateway::{GatewayState, Trouble};
 
 /// A backend's bot, or its incoming webhooks, which are many servers and never held back together.
@@ -23,19 +24,6 @@ pub struct Gateway {
     pub backend: &'static str,
     /// Whether these are its incoming webhooks.
     pub webhooks: bool,
-}
-
-/// What an attempt says about the gateway it went through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// It took a post, or answered something about one channel.
-    Works,
-    /// It answered that it cannot now, or not in time; that may be one channel's trouble.
-    Troubled,
-    /// No connection.
-    Unreachable,
-    /// It refuses the credentials, or is not the platform's API.
-    Refusing,
 }
 
 /// What to do next.
@@ -279,6 +267,9 @@ impl Schedule {
         let before = state.trouble;
         // Webhooks are many servers: one's trouble is not the others'.
         let holds = !gateway.webhooks && matches!(sign, Sign::Unreachable | Sign::Refusing);
+        if sign == Sign::Unclear && before.is_none() {
+            return;
+        }
         let step = match sign {
             Sign::Works => {
                 state.trouble = None;
@@ -287,7 +278,7 @@ impl Schedule {
                 }
                 return;
             }
-            Sign::Troubled => PROBE_EVERY,
+            Sign::Troubled | Sign::Unclear => PROBE_EVERY,
             Sign::Refusing => PROBE_REFUSING_EVERY,
             Sign::Unreachable => before
                 .filter(|trouble| trouble.holds && trouble.step <= PROBE_EVERY)

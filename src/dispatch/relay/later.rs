@@ -150,7 +150,13 @@ fn judge(answer: &Result<RelayAnswer, RelayError>) -> (Option<Failure>, Sign) {
         }
         Err(error @ (RelayError::TimedOut | RelayError::Unusable)) => {
             let detail = format!("{error}; it may have taken the request");
-            return (Some(Failure::Unknown { detail }), Sign::Troubled);
+            return (
+                Some(Failure::Unknown {
+                    is_answered: false,
+                    detail,
+                }),
+                Sign::Troubled,
+            );
         }
     };
     let (reason, sign) = match answer.status {

@@ -8,6 +8,7 @@ fn a_receipt_says_in_the_contracts_words_why_a_message_waits() {
     let later = |reason| Failure::later(reason, None, "no");
     let refused = |reason| Failure::refused(reason, "", "no");
     let unknown = Failure::Unknown {
+        is_answered: true,
         detail: "perhaps".to_owned(),
     };
 

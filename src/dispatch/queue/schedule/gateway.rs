@@ -7,6 +7,21 @@ use super::{Gateway, LaneState, MAX_BUSY, PROBE_REFUSING_EVERY, Place, Schedule}
 use crate::dispatch::stored::is_of_name;
 use crate::outbox::Lane;
 
+/// What an attempt says about the gateway it went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It took a post, or answered something about one channel.
+    Works,
+    /// It answered that it cannot now, or not in time; that may be one channel's trouble.
+    Troubled,
+    /// It answered what cannot be understood, and may have taken the post: a probe might post it every few seconds.
+    Unclear,
+    /// No connection.
+    Unreachable,
+    /// It refuses the credentials, or is not the platform's API.
+    Refusing,
+}
+
 #[derive(Default)]
 pub(super) struct GatewayState {
     pub names: BTreeSet<(Instant, Lane)>,

@@ -103,6 +103,30 @@ fn a_gateway_in_trouble_holds_nobody_back() {
     assert_eq!(all(&mut schedule, now + S * 5).len(), 1);
 }
 
+/// F-9: each try may post it once more.
+#[test]
+fn what_was_answered_with_nonsense_waits_for_its_own_time() {
+    let (mut schedule, now) = with(&[(A, BOT), (B, BOT)]);
+
+    for _ in 0..2 {
+        fail(&mut schedule, Sign::Unclear, S * 300, now);
+    }
+
+    assert_eq!(schedule.next(now), Next::At(now + S * 300));
+}
+
+/// The platform's own trouble is looked after all the same, and not as fast as it answers nonsense.
+#[test]
+fn nonsense_from_a_gateway_in_trouble_is_probed_like_its_trouble() {
+    let (mut schedule, now) = with(&[(A, BOT), (B, BOT)]);
+
+    fail(&mut schedule, Sign::Troubled, S * 300, now);
+    fail(&mut schedule, Sign::Unclear, S * 300, now);
+
+    assert_eq!(schedule.next(now), Next::At(now + S * 5));
+    assert_eq!(all(&mut schedule, now + S * 5).len(), 1);
+}
+
 #[test]
 fn others_go_as_soon_as_the_gateway_works() {
     let (mut schedule, now) = with(&[(A, BOT), (B, BOT), (C, BOT)]);
@@ -328,10 +352,11 @@ fn apply(schedule: &mut Schedule, busy: &mut Vec<Lane>, now: &mut Instant, event
             let signs = [
                 Sign::Works,
                 Sign::Troubled,
+                Sign::Unclear,
                 Sign::Unreachable,
                 Sign::Refusing,
             ];
-            schedule.note(BOT, signs[usize::from(n) % 4], *now);
+            schedule.note(BOT, signs[usize::from(n) % signs.len()], *now);
         }
         Event::Hurry(n) => schedule.hurry(lane_of(n).0),
         Event::Later(s) => *now += S * u32::from(s),
