@@ -12,12 +12,21 @@ const SHAPES: &[&str] = &[
     r#"{"ok":false,"error":"missing_scope","needed":"$"}"#,
     r#"{"ok":false,"error":"ratelimited","detail":"~","retry_after":$}"#,
     r#"{"ok":true,"channel":"$","ts":"$"}"#,
+    r#"{"ok":$}"#,
     r#"{"ok":true,"channel":"C0","ts":"~","warning":"$"}"#,
     "<html>$~</html>",
     "$",
     "{$}",
     "[$]",
 ];
+
+/// Whether it is an object that says so; a number too large for a `Value` may stand beside it.
+fn says_ok(body: &[u8]) -> bool {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) => json["ok"] == true && json["error"].is_null(),
+        Err(_) => body.trim_ascii_start().starts_with(b"{"),
+    }
+}
 
 fuzz_target!(|data: &[u8]| {
     let Some(answer) = answers::answer(data, SHAPES) else { return };
@@ -32,7 +41,8 @@ fuzz_target!(|data: &[u8]| {
     answers::check(classify_read(&answer));
     let hook = classify_webhook(&answer);
     if hook.is_ok() {
-        assert_eq!((answer.status, answer.text()), (200, "ok"));
+        assert_eq!(answer.status, 200);
+        assert!(answer.text() == "ok" || says_ok(&answer.body), "{}", answer.text());
     }
     answers::check(hook);
 });
