@@ -312,7 +312,8 @@ impl Courier {
         self.dispatcher.ready(&destination, deadline).await
     }
 
-    /// A look-up that fails says of the platform what a post would have. That it succeeds may be remembered.
+    /// What could not even be aimed: it is counted and told. A look-up that fails says of the platform what a post would
+    /// have; that one succeeds may be remembered.
     fn note_not_sent(&self, row: &Row, failure: &Failure) {
         let platforms = &self.dispatcher.shared;
         let to = &row.delivery.to;

@@ -326,7 +326,6 @@ fn every_fault_is_told_at_once_one_line_each_and_nothing_starts() {
     assert!(!refused.stderr.contains("listening"), "{}", refused.stderr);
 }
 
-/// Each entry of a list is a fault of its own, told by its place.
 /// Contract 5: one line per fault. Neither is what the file would have held missing, nor does the file hide what is.
 #[test]
 fn a_secret_whose_file_cannot_be_used_is_one_fault() {
@@ -381,6 +380,7 @@ fn a_secret_whose_file_cannot_be_used_is_one_fault() {
     }
 }
 
+/// Each entry of a list is a fault of its own, told by its place.
 #[test]
 fn every_bad_entry_of_a_list_has_a_line() {
     let tokens = format!("a=tooshortsecret ok={SECRET} b=othershort");

@@ -175,7 +175,10 @@ fn environment() -> Vec<(&'static str, String, String)> {
 fn every_file_starts_the_same_binary() {
     assert_eq!(exec_form(&in_image("ENTRYPOINT")), [IN_IMAGE]);
     assert_eq!(exec_form(&in_image("CMD")), ["serve"]);
-    assert!(PROCFILE.trim_end().ends_with(&format!(" {BINARY} serve")));
+    assert_eq!(
+        PROCFILE.trim_end(),
+        format!("web: HOST=${{HOST:-0.0.0.0}} {BINARY} serve")
+    );
     assert_eq!(in_unit("ExecStart"), [format!("{IN_IMAGE} serve")]);
     assert_eq!(compose("image"), [BINARY]);
 

@@ -54,9 +54,7 @@ impl Schedule {
         let is_free = queue.is_none_or(|queue| !queue.is_held_back() && queue.busy < MAX_BUSY);
         is_free && !is_of_name(lane) && self.is_open(lane, gateway)
     }
-}
 
-impl Schedule {
     /// Whether something waits for credentials that this gateway has refused.
     #[must_use]
     pub fn is_refused(&self, gateway: Gateway) -> bool {
