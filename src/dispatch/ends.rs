@@ -71,3 +71,37 @@ pub(super) fn unreadable() -> Failure {
     let detail = "another version of the program stored it in a form that this one does not read; start that version again, or drop this delivery";
     Failure::refused(Refusal::Unreadable, "", detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::wire::{Answer, WireError};
+    use crate::backends::{mattermost, slack, teams};
+
+    /// F-9: only what the platform may have posted waits for its own time; a page in front of it is its trouble, which is
+    /// probed, so that delivery resumes soon after.
+    #[test]
+    fn an_odd_answer_is_the_platforms_own_unless_it_is_a_page() {
+        let signs = |body: &'static str| {
+            let answer = Answer {
+                status: 200,
+                retry_after: None,
+                body: body.into(),
+                truncated: false,
+            };
+            [
+                mattermost::answer::classify(&answer).map(drop),
+                mattermost::answer::classify_hook(&answer),
+                slack::classify(&answer).map(drop),
+                slack::classify_webhook(&answer),
+                teams::answer::classify(&answer).map(drop),
+            ]
+            .map(|end| sign(end.as_ref().err()))
+        };
+
+        assert_eq!(signs("{\"odd\":1"), [Sign::Unclear; 5]);
+        assert_eq!(signs("<html>Sign in</html>"), [Sign::Troubled; 5]);
+        let silence = WireError::NoAnswer.into_failure("slack");
+        assert_eq!(sign(Some(&silence)), Sign::Troubled);
+    }
+}

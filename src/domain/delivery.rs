@@ -72,7 +72,7 @@ pub enum Failure {
     /// Sent without a usable answer: it may have been delivered.
     #[error("{detail}")]
     Unknown {
-        /// Whether there was an answer at all.
+        /// Whether the platform is known to have answered: a page is of something in front of it.
         is_answered: bool,
         /// For the caller.
         detail: String,

@@ -70,7 +70,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
     if is_named || is_created(answer) {
         Ok(posted)
     } else {
-        Err(unusable())
+        Err(unusable(answer))
     }
 }
 
@@ -91,7 +91,9 @@ pub fn classify_hook(answer: &Answer) -> Result<(), Failure> {
         return Err(failure(answer, &HOOKS));
     }
     // "ok" is all that the server says (reference 12).
-    (answer.text() == "ok").then_some(()).ok_or_else(unusable)
+    (answer.text() == "ok")
+        .then_some(())
+        .ok_or_else(|| unusable(answer))
 }
 
 /// The id of the channel that was looked up.
@@ -185,7 +187,7 @@ fn failure(answer: &Answer, route: &Refusals) -> Failure {
             format!("Mattermost cannot take requests now (HTTP {status})"),
         ),
         StatusGroup::Refused => refusal(status, &id, route),
-        StatusGroup::Success | StatusGroup::Strange => unusable(),
+        StatusGroup::Success | StatusGroup::Strange => unusable(answer),
     }
 }
 
@@ -220,9 +222,9 @@ fn is_error_id(id: &str) -> bool {
     id.contains('.') && words_fit
 }
 
-fn unusable() -> Failure {
+fn unusable(answer: &Answer) -> Failure {
     Failure::Unknown {
-        is_answered: true,
+        is_answered: !answer.is_page(),
         detail: "Mattermost gave an answer that cannot be used; the message may or may not have been posted"
             .to_owned(),
     }

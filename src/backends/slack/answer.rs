@@ -57,7 +57,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
             ..Posted::default()
         }),
         // Said to be posted, with a status that denies it.
-        Some(_) => Err(unusable()),
+        Some(_) => Err(unusable(answer)),
         None => Err(by_status(answer)),
     }
 }
@@ -190,7 +190,7 @@ fn safe_id(raw: String) -> Option<String> {
 
 fn by_status(answer: &Answer) -> Failure {
     match answer.group() {
-        StatusGroup::Success | StatusGroup::Strange => unusable(),
+        StatusGroup::Success | StatusGroup::Strange => unusable(answer),
         StatusGroup::Redirect => redirected("SLACK_API_URL"),
         StatusGroup::Throttled => throttled(answer),
         StatusGroup::Unavailable => unavailable(answer),
@@ -253,9 +253,9 @@ pub(super) fn unavailable(answer: &Answer) -> Failure {
     )
 }
 
-pub(super) fn unusable() -> Failure {
+pub(super) fn unusable(answer: &Answer) -> Failure {
     Failure::Unknown {
-        is_answered: true,
+        is_answered: !answer.is_page(),
         detail: "Slack took the request and gave no usable answer; the message may or may not have been posted"
             .to_owned(),
     }

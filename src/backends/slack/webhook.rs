@@ -212,7 +212,7 @@ fn by_status(code: &str, answer: &Answer) -> Failure {
         StatusGroup::Unavailable => unavailable(answer),
         StatusGroup::Throttled => slow_down(answer),
         StatusGroup::Redirect => redirected("the webhook in CHANNELS"),
-        StatusGroup::Success | StatusGroup::Strange => unusable(),
+        StatusGroup::Success | StatusGroup::Strange => unusable(answer),
         StatusGroup::Refused => match answer.status {
             401 | 403 => refused(
                 Refusal::NotAllowed,

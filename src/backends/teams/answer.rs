@@ -57,7 +57,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
         StatusGroup::Throttled => Err(later(answer, Later::Throttled)),
         StatusGroup::Unavailable => Err(later(answer, Later::Unavailable)),
         StatusGroup::Refused => Err(client_error(answer)),
-        StatusGroup::Strange => Err(unusable()),
+        StatusGroup::Strange => Err(unusable(answer)),
     }
 }
 
@@ -97,7 +97,7 @@ fn posted(answer: &Answer) -> Result<Posted, Failure> {
     let id = created.activity_id.or(created.id);
     let message_id = id.as_deref().map(message_of).filter(|id| is_id(id));
     if message_id.is_none() && !is_accepted(answer) {
-        return Err(unusable());
+        return Err(unusable(answer));
     }
     Ok(Posted {
         message_id: message_id.map(str::to_owned),
@@ -122,9 +122,9 @@ fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= MAX_ID_CHARS && !id.contains(char::is_control)
 }
 
-fn unusable() -> Failure {
+fn unusable(answer: &Answer) -> Failure {
     Failure::Unknown {
-        is_answered: true,
+        is_answered: !answer.is_page(),
         detail: "Teams gave an answer that cannot be understood; the message may or may not have been posted. \
                  If this stays so, check TEAMS_SERVICE_URL"
             .to_owned(),

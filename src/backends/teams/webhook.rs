@@ -99,7 +99,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
     let is_page = answer.status != 202 && answer.is_page();
     match answer.group() {
         StatusGroup::Success if is_page => Err(Failure::Unknown {
-            is_answered: true,
+            is_answered: false,
             detail: "the Teams webhook answered with a page instead of a flow's answer; check the URL in CHANNELS".to_owned(),
         }),
         StatusGroup::Success => Ok(Posted::default()),
@@ -112,7 +112,7 @@ pub fn classify(answer: &Answer) -> Result<Posted, Failure> {
         StatusGroup::Unavailable => Err(answer::later(answer, Later::Unavailable)),
         StatusGroup::Refused => Err(refused(answer)),
         StatusGroup::Strange => Err(Failure::Unknown {
-            is_answered: true,
+            is_answered: !answer.is_page(),
             detail: "the Teams webhook gave an answer that cannot be understood; the message may or may not have been posted"
                 .to_owned(),
         }),
