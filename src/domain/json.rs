@@ -16,6 +16,16 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// Appends those members that there are: of each what stands before its value, and the value.
+pub fn push_members(out: &mut Vec<u8>, members: &[(&str, Option<&str>)]) {
+    for (before, value) in members {
+        if let Some(value) = value {
+            out.extend_from_slice(before.as_bytes());
+            push_text(out, value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

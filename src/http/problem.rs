@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::domain::delivery::PlatformCode;
-use crate::domain::json::push_text;
+use crate::domain::json::push_members;
 use actix_web::http::StatusCode;
 
 use super::receipt::Delivery;
@@ -168,7 +168,7 @@ impl Problem {
         let kind = format!("{base}/problems#{}", row.text);
         let status = format!(",\"status\":{},\"detail\":", row.status);
         let mut json = Vec::with_capacity(USUAL_BYTES);
-        for (name, value) in [
+        let members = [
             ("{\"type\":", Some(&*kind)),
             (",\"title\":", Some(row.title)),
             (&*status, Some(&*self.detail)),
@@ -178,12 +178,8 @@ impl Problem {
                 ",\"platform_code\":",
                 self.platform_code.as_ref().map(PlatformCode::as_str),
             ),
-        ] {
-            if let Some(value) = value {
-                json.extend_from_slice(name.as_bytes());
-                push_text(&mut json, value);
-            }
-        }
+        ];
+        push_members(&mut json, &members);
         if !self.deliveries.is_empty() {
             json.extend_from_slice(b",\"deliveries\":");
             // Writing to memory cannot fail.

@@ -14,7 +14,7 @@ use crate::backends::Part;
 use crate::dispatch::sent::{Reason, Sent};
 use crate::dispatch::{Outcome, Ready};
 use crate::domain::delivery::{Failure, Later, Posted};
-use crate::domain::json::push_text;
+use crate::domain::json::push_members;
 use crate::outbox::{Row, State};
 
 /// What a caller is told of a message.
@@ -186,7 +186,7 @@ impl Receipt {
             return None;
         }
         let mut json = Vec::with_capacity(512);
-        for (name, value) in [
+        let members = [
             ("{\"id\":", Some(id.as_str())),
             (",\"status\":", Some(*status)),
             (",\"reason\":", reason.as_deref()),
@@ -196,12 +196,8 @@ impl Receipt {
             (",\"message_id\":", message_id.as_deref()),
             (",\"link\":", link.as_deref()),
             (",\"reason\":", own_reason.as_deref()),
-        ] {
-            if let Some(value) = value {
-                json.extend_from_slice(name.as_bytes());
-                push_text(&mut json, value);
-            }
-        }
+        ];
+        push_members(&mut json, &members);
         json.extend_from_slice(b"}]}\n");
         Some(json)
     }

@@ -38,45 +38,29 @@ proptest! {
 }
 
 #[test]
-fn a_queued_receipt_is_a_usual_one() {
-    let delivery = Delivery {
-        backend: "mattermost".into(),
-        channel: "c".into(),
-        status: "queued",
-        reason: Some("async".into()),
-        ..Delivery::default()
+fn a_receipt_of_one_destination_is_a_usual_one() {
+    let of = |status, reason: Option<&'static str>, message_id: Option<&str>| {
+        let delivery = Delivery {
+            backend: "mattermost".into(),
+            channel: "c".into(),
+            status,
+            reason: reason.map(Into::into),
+            message_id: message_id.map(str::to_owned),
+            ..Delivery::default()
+        };
+        let receipt = Receipt {
+            id: "i".into(),
+            ..Receipt::of(vec![delivery])
+        };
+        String::from_utf8(receipt.usual_json().unwrap()).unwrap()
     };
-    let receipt = Receipt {
-        id: "i".into(),
-        ..Receipt::of(vec![delivery])
-    };
-
-    let json = receipt.usual_json().unwrap();
 
     assert_eq!(
-        String::from_utf8(json).unwrap(),
-        "{\"id\":\"i\",\"status\":\"queued\",\"reason\":\"async\",\"deliveries\":[{\"backend\":\"mattermost\",\"channel\":\"c\",\"status\":\"queued\",\"reason\":\"async\"}]}\n"
-    );
-}
-
-#[test]
-fn a_delivered_receipt_is_the_usual_one() {
-    let delivery = Delivery {
-        backend: "mattermost".into(),
-        channel: "c".into(),
-        status: "delivered",
-        message_id: Some("m".into()),
-        ..Delivery::default()
-    };
-    let receipt = Receipt {
-        id: "i".into(),
-        ..Receipt::of(vec![delivery])
-    };
-
-    let json = receipt.usual_json().unwrap();
-
-    assert_eq!(
-        String::from_utf8(json).unwrap(),
+        of("delivered", None, Some("m")),
         "{\"id\":\"i\",\"status\":\"delivered\",\"deliveries\":[{\"backend\":\"mattermost\",\"channel\":\"c\",\"status\":\"delivered\",\"message_id\":\"m\"}]}\n"
+    );
+    assert_eq!(
+        of("queued", Some("async"), None),
+        "{\"id\":\"i\",\"status\":\"queued\",\"reason\":\"async\",\"deliveries\":[{\"backend\":\"mattermost\",\"channel\":\"c\",\"status\":\"queued\",\"reason\":\"async\"}]}\n"
     );
 }
