@@ -1,14 +1,10 @@
 //! The channels that a bot can see, page after page. It must not take a cursor from a caller, because a cursor becomes
-//! a part of the platform's URL, nor wait where the platform asks for a pause: what is there by then is the answer. And
-//! whether the bots' credentials are good.
+//! a part of the platform's URL, nor wait where the platform asks for a pause: what is there by then is the answer.
 
 use std::time::Instant;
 
-use futures_util::future::join_all;
-
 use super::Dispatcher;
 use super::ends::{before, look_up_timed_out};
-use super::queue::schedule::Gateway;
 use crate::backends::{Backend, Listed, Listing};
 use crate::domain::delivery::Failure;
 
@@ -29,33 +25,6 @@ pub struct Seen {
 }
 
 impl Dispatcher {
-    /// Asks every configured platform for the state of its credentials, all at once.
-    pub async fn check(&self, deadline: Instant) -> Vec<(&'static str, Result<(), Failure>)> {
-        let checks = self.shared.platforms.iter().filter_map(|platform| {
-            let (name, bot) = (platform.name, platform.bot.clone()?);
-            Some(async move {
-                let answer = before(deadline, bot.check(&self.wire)).await;
-                let result = answer.unwrap_or_else(|| Err(look_up_timed_out(name)));
-                if result.is_err() || !self.is_refused(name) {
-                    self.shared.health.note(name, result.as_ref().err());
-                }
-                (name, result)
-            })
-        });
-        join_all(checks).await
-    }
-
-    /// Whether the platform has refused posts that wait: then only a post shows that it takes them again. A check sees less of
-    /// the credentials (Teams' is the login service's, Slack's knows no scopes).
-    fn is_refused(&self, backend: &'static str) -> bool {
-        let gateway = Gateway {
-            backend,
-            webhooks: false,
-        };
-        let desk = self.desk.as_ref();
-        desk.is_some_and(|desk| desk.queue.is_refused(gateway))
-    }
-
     /// The channels that the bot of a backend can see; `None` without a bot.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 pub mod accept;
 mod bell;
+mod check;
 mod courier;
 mod direct;
 mod ends;
